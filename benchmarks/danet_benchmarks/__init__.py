@@ -1,0 +1,1 @@
+"""Speed, accuracy and memory of every backend. Empty until it lands; see CHANGELOG.md."""

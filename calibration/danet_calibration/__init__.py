@@ -1,0 +1,1 @@
+"""INT8 quantization with an accuracy gate. Empty until it lands; see CHANGELOG.md."""

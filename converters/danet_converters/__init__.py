@@ -1,0 +1,1 @@
+"""Checkpoint to ONNX and OpenVINO IR, with exact simplification and a parity check."""

@@ -1,0 +1,1 @@
+"""DANet in PyTorch: network, presets, checkpoints."""

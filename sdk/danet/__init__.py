@@ -1,0 +1,1 @@
+"""Runtime for DANet pose models on CPUs."""

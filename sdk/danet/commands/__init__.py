@@ -1,0 +1,1 @@
+"""The subcommands of `danet` that the runtime brings."""

@@ -1,0 +1,42 @@
+"""The tree of errors that danet raises.
+
+Each message says what came, what was expected and what to do. Foreign errors (OpenVINO, ONNX
+Runtime, OpenCV) are mapped onto these once, at the edge where the foreign library is called.
+"""
+
+from __future__ import annotations
+
+
+class DanetError(Exception):
+    """Base of everything that danet raises on purpose."""
+
+
+class ModelFileError(DanetError):
+    """A model or checkpoint file is missing, damaged, refused, or does not fit its network."""
+
+
+class ModelSpecError(DanetError):
+    """A ModelSpec is absent, malformed, of a newer format, or contradicts its model."""
+
+
+class BackendError(DanetError):
+    """A backend could not load or run a model."""
+
+
+class InputError(DanetError, ValueError):
+    """A frame, boxes or an argument is not what the call accepts."""
+
+
+class MissingExtraError(DanetError, ImportError):
+    """A library that an optional part needs is not installed.
+
+    Args:
+        what: the thing that was asked for, such as "the torch backend".
+        extra: the extra of danet-edge that installs its libraries.
+        library: the library that was not found.
+    """
+
+    def __init__(self, what: str, extra: str, library: str) -> None:
+        super().__init__(f"{what} needs {library}, which is not installed; run: pip install 'danet-edge[{extra}]'")
+        self.extra = extra
+        self.library = library

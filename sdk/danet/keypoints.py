@@ -1,0 +1,60 @@
+"""Keypoint layouts: names, left/right pairs and skeletons."""
+
+from __future__ import annotations
+
+COCO_KEYPOINTS = (
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
+"""The 17 keypoints of COCO, in its order. Left and right are the person's own."""
+
+COCO_SKELETON = (
+    (15, 13),
+    (13, 11),
+    (16, 14),
+    (14, 12),
+    (11, 12),
+    (5, 11),
+    (6, 12),
+    (5, 6),
+    (5, 7),
+    (6, 8),
+    (7, 9),
+    (8, 10),
+    (1, 2),
+    (0, 1),
+    (0, 2),
+    (1, 3),
+    (2, 4),
+    (3, 5),
+    (4, 6),
+)
+"""Pairs of keypoint indices (from 0) that COCO draws as limbs."""
+
+
+def left_right_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """Index pairs of "left_x" and "right_x", in the order of the left ones."""
+    return tuple(
+        (index, names.index("right_" + name.removeprefix("left_")))
+        for index, name in enumerate(names)
+        if name.startswith("left_")
+    )
+
+
+COCO_FLIP_PAIRS = left_right_pairs(COCO_KEYPOINTS)
+"""Pairs of keypoint indices that a mirrored picture swaps."""

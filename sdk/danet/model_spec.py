@@ -1,0 +1,210 @@
+"""ModelSpec: what a model file says about itself, so that nobody has to guess how to feed it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from math import isfinite
+from types import UnionType
+from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+
+from danet.errors import ModelSpecError
+from danet.keypoints import COCO_FLIP_PAIRS, COCO_KEYPOINTS, COCO_SKELETON
+
+SPEC_KEY = "danet.model_spec"
+"""Key of the spec's JSON in ONNX metadata, OpenVINO rt_info and safetensors metadata."""
+FORMAT_VERSION = 1
+MAX_SPEC_BYTES = 1 << 20
+"""A spec is a few kilobytes; more than this is refused unread."""
+
+IMAGENET_MEAN_BGR = (103.53, 116.28, 123.675)
+IMAGENET_STD_BGR = (57.375, 57.12, 58.395)
+"""The public ImageNet statistics in BGR and 0..255, as the zoo states them."""
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
+
+@dataclass(frozen=True)
+class DecoderSpec:
+    """How heatmaps become keypoints.
+
+    The map is blurred by a Gaussian of `blur_kernel` cells (sigma as OpenCV derives it from the
+    kernel), zero outside the map. The location is the cell of the highest response, moved by
+    `offsets[i]` cells toward the (i+2)-nd highest: (0.25,) is the paper's section III-D,
+    (0.35, 0.15, 0.05) the zoo's test.
+    """
+
+    blur_kernel: int = 17
+    offsets: tuple[float, ...] = (0.25,)
+    heatmap_peak: float = 1.0
+    """Response of a perfect keypoint; scores are responses divided by it."""
+    flip_shift: int = 0
+    """Cells that the mirrored heatmap is moved right before averaging. 0 for cells whose centre is at
+    input pixel (i + 0.5) * stride - 0.5, 1 for cells at i * stride."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured figure, with what it was measured on and how."""
+
+    name: str
+    value: float
+    data: str
+    method: str
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Everything that a runtime must know to feed a model file and to read its output.
+
+    Written into each file by the converters and read back at load.
+    """
+
+    name: str
+    preset: str = "paper"
+    input_size: tuple[int, int] = (256, 192)
+    """Crop height and width in pixels."""
+    color_order: Literal["BGR"] = "BGR"
+    mean: tuple[float, float, float] = IMAGENET_MEAN_BGR
+    std: tuple[float, float, float] = IMAGENET_STD_BGR
+    """Normalisation (pixel - mean) / std in `color_order`, 0..255; it is done inside exported graphs."""
+    box_padding: float = 1.25
+    """Factor on a person box's width and height before it is extended to the crop's aspect."""
+    stride: int = 4
+    """Input pixels to a heatmap cell; cell i is centred on input pixel (i + 0.5) * stride - 0.5."""
+    decoder: DecoderSpec = DecoderSpec()
+    keypoints: tuple[str, ...] = COCO_KEYPOINTS
+    flip_pairs: tuple[tuple[int, int], ...] = COCO_FLIP_PAIRS
+    skeleton: tuple[tuple[int, int], ...] = COCO_SKELETON
+    precision: Precision = "fp32"
+    calibration: str | None = None
+    """For quantized files: data, method and measured drop."""
+    metrics: tuple[Metric, ...] = ()
+    source_sha256: str | None = None
+    """Of the checkpoint file that the model was exported from."""
+    licence: str = "unknown"
+    training_data: str = "unknown"
+    format_version: int = field(default=FORMAT_VERSION)
+
+    def __post_init__(self) -> None:
+        """Refuse a spec that no crop or decoder could follow.
+
+        Raises:
+            ModelSpecError: the first field that is out of its range.
+        """
+        height, width = self.input_size
+        count = len(self.keypoints)
+        indices = [index for pair in (*self.flip_pairs, *self.skeleton) for index in pair]
+        checks: tuple[tuple[bool, str, object, str], ...] = (
+            (self.color_order == "BGR", "color_order", self.color_order, "'BGR'"),
+            (1 <= self.stride <= 64, "stride", self.stride, "1..64"),
+            (all(16 <= side <= 4096 for side in (height, width)), "input_size", self.input_size, "sides of 16..4096"),
+            (
+                not height % self.stride and not width % self.stride,
+                "input_size",
+                self.input_size,
+                "multiples of stride",
+            ),
+            (all(map(isfinite, self.mean)), "mean", self.mean, "finite numbers"),
+            (all(isfinite(value) and value > 0 for value in self.std), "std", self.std, "numbers above 0"),
+            (isfinite(self.box_padding) and 0.1 <= self.box_padding <= 10, "box_padding", self.box_padding, "0.1..10"),
+            (1 <= count <= 1024, "keypoints", count, "1..1024 names"),
+            (all(0 <= index < count for index in indices), "flip_pairs, skeleton", indices, f"indices below {count}"),
+            (self.precision in get_args(Precision), "precision", self.precision, "/".join(get_args(Precision))),
+            (
+                self.decoder.blur_kernel in range(1, 64, 2),
+                "decoder.blur_kernel",
+                self.decoder.blur_kernel,
+                "odd, 1..63",
+            ),
+            (len(self.decoder.offsets) <= 8, "decoder.offsets", self.decoder.offsets, "8 at most"),
+            (all(map(isfinite, self.decoder.offsets)), "decoder.offsets", self.decoder.offsets, "finite numbers"),
+            (self.decoder.flip_shift in (0, 1), "decoder.flip_shift", self.decoder.flip_shift, "0 or 1"),
+            (
+                isfinite(self.decoder.heatmap_peak) and self.decoder.heatmap_peak > 0,
+                "decoder.heatmap_peak",
+                self.decoder.heatmap_peak,
+                "a number above 0",
+            ),
+        )
+        for valid, name, value, expected in checks:
+            if not valid:
+                raise ModelSpecError(f"model spec: {name} is {value!r}, expected {expected}")
+
+    @property
+    def heatmap_size(self) -> tuple[int, int]:
+        """Height and width of a heatmap in cells."""
+        return self.input_size[0] // self.stride, self.input_size[1] // self.stride
+
+    def to_json(self) -> str:
+        """The spec as compact JSON."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            ModelSpecError: no JSON object, too large, of a newer format, or with unknown, missing or
+                wrongly typed fields.
+        """
+        if len(text) > MAX_SPEC_BYTES:
+            raise ModelSpecError(f"model spec: {len(text)} characters, expected at most {MAX_SPEC_BYTES}")
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ModelSpecError(f"model spec: not JSON ({error}); export the file again") from error
+        if not isinstance(values, dict):
+            raise ModelSpecError(f"model spec: a JSON {type(values).__name__}, expected an object")
+        version = values.get("format_version")
+        if isinstance(version, int) and version > FORMAT_VERSION:
+            raise ModelSpecError(
+                f"model spec: format {version}, this danet reads up to {FORMAT_VERSION}; update danet-edge"
+            )
+        spec = _parse(cls, values, "model spec")
+        assert isinstance(spec, cls)
+        return spec
+
+
+def _parse(kind: Any, value: Any, where: str) -> Any:
+    """Check a JSON value against a type annotation and rebuild tuples and dataclasses from it."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _parse_dataclass(kind, value, where)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return None if value is None else _parse(arguments[0], value, where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ModelSpecError(f"{where}: {value!r}, expected one of {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        return _parse_tuple(arguments, value, where)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ModelSpecError(f"{where}: a {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise ModelSpecError(f"{where}: a {type(value).__name__}, expected a list")
+    kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+    if len(kinds) != len(value):
+        raise ModelSpecError(f"{where}: {len(value)} items, expected {len(kinds)}")
+    return tuple(
+        _parse(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
+
+
+def _parse_dataclass(kind: type[Any], value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise ModelSpecError(f"{where}: a {type(value).__name__}, expected an object")
+    hints = get_type_hints(kind)
+    known = [item.name for item in fields(kind)]
+    if unknown := sorted(set(value) - set(known)):
+        raise ModelSpecError(f"{where}: unknown fields {', '.join(unknown)[:200]}")
+    try:
+        return kind(**{name: _parse(hints[name], item, f"{where}: {name}") for name, item in value.items()})
+    except TypeError as error:
+        raise ModelSpecError(f"{where}: {error}") from error

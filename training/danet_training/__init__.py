@@ -1,0 +1,1 @@
+"""Training of DANet: data, augmentation, targets, losses, loop."""

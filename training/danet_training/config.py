@@ -1,0 +1,149 @@
+"""What a training run is made of: a small typed TOML file."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from danet.errors import InputError
+from danet_network.config import Preset
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where samples come from, and how often."""
+
+    kind: Literal["coco", "rendered"]
+    weight: float = 1.0
+    """Share of the samples, relative to the other sources."""
+    folder: str = ""
+    """Of a "coco" source; relative to the working directory."""
+    split: str = "train"
+    cache: bool = False
+    """Keep all decoded pictures in memory (shared by the workers through fork)."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of a training crop (the paper's section IV-A, and options)."""
+
+    rotation: float = 45.0
+    """Largest turn in degrees, either way."""
+    rotation_probability: float = 0.6
+    scale: tuple[float, float] = (0.7, 1.35)
+    """Factor on the box."""
+    shift: float = 0.0
+    """Largest move of the box's centre, in parts of its side."""
+    flip_probability: float = 0.5
+    half_body_probability: float = 0.3
+    color_jitter: float = 0.0
+    """Largest relative change of brightness and contrast; half of it for each channel."""
+    degrade_probability: float = 0.0
+    """Chance of blur, noise or JPEG artefacts."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training at one crop size."""
+
+    input_size: tuple[int, int]
+    samples: int
+    batch: int = 256
+    """Persons to an optimiser step."""
+    micro_batch: int = 0
+    """Persons to a forward pass, accumulated up to `batch`; 0: all at once."""
+    ohkm: int = 8
+    """Hardest keypoints that the finest scale's loss keeps (17 // 2 in the zoo); 0: all."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run, in full."""
+
+    network: str
+    preset: Preset
+    sources: tuple[Source, ...]
+    phases: tuple[Phase, ...]
+    augmentation: Augmentation = field(default=Augmentation())
+    learning_rate: float = 3e-4
+    """At the start; decays linearly to 0 over all samples."""
+    warmup_samples: int = 0
+    ema_decay: float = 0.999
+    gradient_clip: float = 0.0
+    """Largest gradient norm; 0: no clipping."""
+    box_padding: float = 1.25
+    coarse_sigmas: tuple[float, float, float] = (10.4, 8.0, 6.8)
+    fine_sigma: float = 5.6
+    """Widths of the four scales' Gaussian targets in input pixels, at every crop size; coarse first."""
+    coarse_weight: float = 0.25
+    """Of each coarse scale's loss beside the finest's (the zoo's 1/4)."""
+    bf16: bool = True
+    seed: int = 0
+    workers: int = 1
+    checkpoint_minutes: float = 5.0
+    validate_every: int = 0
+    """Samples between validations; 0: at the end of each phase."""
+    validation: Source | None = None
+
+    @property
+    def total_samples(self) -> int:
+        """Of all phases."""
+        return sum(phase.samples for phase in self.phases)
+
+
+def load_config(path: Path) -> TrainConfig:
+    """Read a TOML file.
+
+    Raises:
+        InputError: missing file, broken TOML, unknown, missing or wrongly typed entries.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not TOML ({error})") from error
+    config = _build(TrainConfig, values, str(path))
+    assert isinstance(config, TrainConfig)
+    if not config.sources or not config.phases:
+        raise InputError(f"{path}: a run needs at least one source and one phase")
+    return config
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Turn parsed TOML into the annotated type, refusing what does not fit."""
+    if is_dataclass(kind) and isinstance(kind, type):
+        return _build_dataclass(kind, value, where)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        if value not in arguments:
+            raise InputError(f"{where}: {value!r}, expected one of {', '.join(map(repr, arguments))}")
+        return value
+    if type(None) in arguments:
+        return _build(arguments[0], value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise InputError(f"{where}: {value!r}, expected a list")
+        kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(value):
+            raise InputError(f"{where}: {len(value)} items, expected {len(kinds)}")
+        return tuple(_build(item, part, where) for item, part in zip(kinds, value, strict=True))
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise InputError(f"{where}: {value!r}, expected a {kind.__name__}")
+    return value
+
+
+def _build_dataclass(kind: type[Any], value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: {value!r}, expected a table")
+    hints = get_type_hints(kind)
+    if unknown := sorted(set(value) - {item.name for item in fields(kind)}):
+        raise InputError(f"{where}: unknown entries {', '.join(unknown)}")
+    try:
+        return kind(**{name: _build(hints[name], part, f"{where}: {name}") for name, part in value.items()})
+    except TypeError as error:
+        raise InputError(f"{where}: {error}") from error

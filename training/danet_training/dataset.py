@@ -1,0 +1,128 @@
+"""Training samples by number: sample n is the same crop on every machine and with any workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from danet.errors import InputError
+from danet.model_spec import ModelSpec
+from danet_evaluation.coco import KeypointDataset, load_split, read_image
+from danet_training.augment import Sample, make_sample
+from danet_training.config import Augmentation, Source
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""Images (N, H, W, 3) uint8 BGR, keypoints (N, K, 2) float32 crop pixels, visibility (N, K) int8."""
+
+
+class CocoSource:
+    """Persons of a COCO-format folder, drawn at random."""
+
+    def __init__(self, source: Source) -> None:
+        self.dataset: KeypointDataset = load_split(Path(source.folder), source.split)
+        if not self.dataset.persons:
+            raise InputError(f"{self.dataset.annotation_file}: no person with labelled keypoints")
+        self._cached: dict[Path, NDArray[np.uint8]] = {}
+        if source.cache:
+            self._cached = {person.path: read_image(person.path) for person in self.dataset.persons}
+
+    def draw(self, spec: ModelSpec, options: Augmentation, rng: np.random.Generator) -> Sample:
+        """One augmented crop."""
+        person = self.dataset.persons[rng.integers(len(self.dataset.persons))]
+        image = self._cached.get(person.path)
+        if image is None:
+            image = read_image(person.path)
+        return make_sample(image, person.box, person.keypoints, person.visibility, spec, options, rng)
+
+
+class RenderedSource:
+    """Persons of scenes rendered on the fly."""
+
+    FRAME = (320, 320)
+
+    def draw(self, spec: ModelSpec, options: Augmentation, rng: np.random.Generator) -> Sample:
+        """One augmented crop of a fresh scene."""
+        from danet.scenes.scene import render_scene
+
+        while True:
+            scene = render_scene(int(rng.integers(1 << 62)), self.FRAME, persons=int(rng.integers(1, 4)))
+            if len(scene.boxes):
+                break
+        index = int(rng.integers(len(scene.boxes)))
+        box = scene.boxes[index].astype(np.float64)
+        return make_sample(scene.image, box, scene.keypoints[index], scene.visibility[index], spec, options, rng)
+
+
+class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
+    """Sample number -> augmented crop; the number seeds everything that is random about it."""
+
+    def __init__(
+        self,
+        sources: tuple[CocoSource | RenderedSource, ...],
+        weights: tuple[float, ...],
+        spec: ModelSpec,
+        options: Augmentation,
+        seed: int,
+    ) -> None:
+        self.sources = sources
+        self.shares = np.asarray(weights) / np.sum(weights)
+        self.spec = spec
+        self.options = options
+        self.seed = seed
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Image (H, W, 3) uint8 BGR, keypoints (K, 2) float32, visibility (K,) int8."""
+        rng = np.random.default_rng((self.seed, number))
+        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
+        sample = source.draw(self.spec, self.options, rng)
+        return torch.from_numpy(sample.image), torch.from_numpy(sample.keypoints), torch.from_numpy(sample.visibility)
+
+
+class Numbers(Sampler[int]):
+    """The sample numbers of one process: first, first + step, ... below last."""
+
+    def __init__(self, first: int, last: int, step: int) -> None:
+        self.numbers = range(first, last, step)
+
+    def __iter__(self) -> Iterator[int]:
+        """In order."""
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.numbers)
+
+
+def open_source(source: Source) -> CocoSource | RenderedSource:
+    """The samples of one entry of a training config.
+
+    Raises:
+        InputError: a "coco" source whose annotations cannot be read.
+    """
+    return RenderedSource() if source.kind == "rendered" else CocoSource(source)
+
+
+def _one_thread(_: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(0)  # the workers are the parallelism
+    torch.set_num_threads(1)
+
+
+def sample_loader(samples: Samples, numbers: Numbers, batch: int, workers: int) -> DataLoader[Batch]:
+    """Batches of samples, in the order of their numbers, made by `workers` processes."""
+    return DataLoader(
+        samples,
+        batch_size=batch,
+        sampler=numbers,
+        num_workers=workers,
+        drop_last=True,
+        worker_init_fn=_one_thread,
+        prefetch_factor=4 if workers else None,
+    )

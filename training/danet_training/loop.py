@@ -1,0 +1,174 @@
+"""The training loop: phases of growing crops, EMA of weights, checkpoints that survive a kill."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from danet.errors import ModelFileError
+from danet.files import write_beside
+from danet.model_spec import ModelSpec
+from danet_network.config import danet_config
+from danet_network.model import STRIDE, DANet
+from danet_network.normalise import Normalise
+from danet_training.config import Phase, TrainConfig
+from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
+from danet_training.targets import total_loss
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer:
+    """Owns the model, its average, the optimiser and the count of samples seen."""
+
+    def __init__(self, config: TrainConfig, spec: ModelSpec, device: torch.device) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.spec = spec
+        self.device = device
+        network = DANet(danet_config(config.network, config.preset))
+        self.model = network.to(device, memory_format=torch.channels_last)
+        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        self.samples_seen = 0
+        self.normalise = Normalise(spec).to(device)
+
+    def learning_rate(self) -> float:
+        """Warm-up, then linear decay to 0 over the run's samples."""
+        seen, total = self.samples_seen, self.config.total_samples
+        warmup = min(1.0, (seen + 1) / self.config.warmup_samples) if self.config.warmup_samples else 1.0
+        return self.config.learning_rate * warmup * max(0.0, 1 - seen / total)
+
+    def step(self, batches: list[Batch], phase: Phase) -> float:
+        """One optimiser step over micro-batches; returns the mean loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = 0.0
+        for batch in batches:
+            part = self.loss(batch, phase) / len(batches)
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.item()
+        if self.config.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        self.average.update_parameters(self.model)
+        self.samples_seen += phase.batch
+        return loss
+
+    def loss(self, batch: Batch, phase: Phase) -> Tensor:
+        """The loss of one micro-batch."""
+        images, keypoints, visibility = (part.to(self.device) for part in batch)
+        amp = torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else contextlib.nullcontext()
+        with amp:
+            outputs = self.model.forward_all(self.normalise(images))
+        return total_loss(
+            outputs,
+            keypoints,
+            visibility,
+            (*self.config.coarse_sigmas, self.config.fine_sigma),
+            STRIDE,
+            phase.ohkm,
+            self.config.coarse_weight,
+            self.spec.decoder.heatmap_peak,
+        )
+
+    def state(self) -> dict[str, object]:
+        """Everything that a resumed run needs."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "samples_seen": self.samples_seen,
+        }
+
+    def save(self, path: Path) -> None:
+        """Write the state beside `path`, then rename, so that a kill leaves the last one whole."""
+        with write_beside(path) as temporary:
+            torch.save(self.state(), temporary)
+
+    def load(self, path: Path) -> None:
+        """Continue from a saved state.
+
+        Raises:
+            ModelFileError: not a state of this network.
+        """
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+            self.model.load_state_dict(state["model"])
+            self.average.load_state_dict(state["average"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.samples_seen = int(state["samples_seen"])
+        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+            raise ModelFileError(
+                f"{path}: not a training state of this run ({error}); remove it to start anew"
+            ) from error
+
+
+Progress = Callable[[int, float], None]
+"""Called after each optimiser step with the samples seen and the step's loss."""
+
+
+def train(trainer: Trainer, folder: Path, progress: Progress, validate: Callable[[Trainer, Phase], None]) -> None:
+    """Run what is left of the trainer's config; the newest state is `folder`/last.pt.
+
+    Args:
+        trainer: fresh, or resumed by `Trainer.load`.
+        folder: where states go.
+        progress: sees each step.
+        validate: called every `validate_every` samples and at the end of each phase.
+    """
+    sources = tuple(open_source(source) for source in trainer.config.sources)
+    weights = tuple(source.weight for source in trainer.config.sources)
+    end = 0
+    for phase in trainer.config.phases:
+        end += phase.samples
+        if trainer.samples_seen + phase.batch > end:
+            continue
+        spec = replace(trainer.spec, input_size=phase.input_size)
+        samples = Samples(sources, weights, spec, trainer.config.augmentation, trainer.config.seed)
+        _train_phase(trainer, phase, samples, end, folder, progress, validate)
+        trainer.save(folder / "last.pt")
+        validate(trainer, phase)
+
+
+def _train_phase(
+    trainer: Trainer,
+    phase: Phase,
+    samples: Samples,
+    end: int,
+    folder: Path,
+    progress: Progress,
+    validate: Callable[[Trainer, Phase], None],
+) -> None:
+    config = trainer.config
+    micro = phase.micro_batch or phase.batch
+    numbers = Numbers(trainer.samples_seen, end, 1)
+    loader = sample_loader(samples, numbers, micro, config.workers)
+    trainer.model.train()
+    saved = time.monotonic()
+    validated = trainer.samples_seen
+    for batches in _groups(iter(loader), phase.batch // micro):
+        loss = trainer.step(batches, phase)
+        progress(trainer.samples_seen, loss)
+        if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+            trainer.save(folder / "last.pt")
+            saved = time.monotonic()
+        if config.validate_every and trainer.samples_seen - validated >= config.validate_every:
+            validate(trainer, phase)
+            trainer.model.train()
+            validated = trainer.samples_seen
+
+
+def _groups(batches: Iterator[Batch], count: int) -> Iterator[list[Batch]]:
+    while len(group := list(itertools.islice(batches, count))) == count:
+        yield group
