@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -18,13 +19,35 @@ _SPLITS = ("{split}.json", "annotations/person_keypoints_{split}2017.json", "ann
 _FOLDERS = ("images", "{split}2017", "images/{split}2017", "{split}", ".")
 
 
+class Picture(Protocol):
+    """Where a picture comes from; hashable, so that it can be the key of a cache."""
+
+    def read(self) -> NDArray[np.uint8]:
+        """The picture as (H, W, 3) uint8 BGR.
+
+        Raises:
+            InputError: it cannot be had.
+        """
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A picture in a file."""
+
+    path: Path
+
+    def read(self) -> NDArray[np.uint8]:
+        """As `read_image`."""
+        return read_image(self.path)
+
+
 @dataclass(frozen=True, eq=False)
 class Person:
     """One annotated person."""
 
     id: int
     image_id: int
-    path: Path
+    picture: Picture
     box: NDArray[np.float64]
     """(4,) float64 xyxy, frame pixels, edges."""
     keypoints: NDArray[np.float32]
@@ -38,18 +61,53 @@ class KeypointDataset:
     """A COCO-format keypoint data set, its persons in the order of the file."""
 
     name: str
-    annotation_file: Path
+    annotation_file: Path | None
+    """None where the annotations come from no file."""
     persons: tuple[Person, ...]
+    pictures: Mapping[int, Picture]
+    """By image id, those without a person included: a detector may find one there."""
     content: dict[str, Any]
-    """The annotation file as parsed, for pycocotools."""
+    """The annotations in COCO's format, for pycocotools."""
 
-    def images(self) -> Iterator[tuple[int, Path, list[Person]]]:
-        """Image id, path and persons of each picture that has persons, in the file's order."""
+    def images(self) -> Iterator[tuple[int, Picture, list[Person]]]:
+        """Image id, picture and persons of each picture that has persons, in the file's order."""
         by_image: dict[int, list[Person]] = {}
         for person in self.persons:
             by_image.setdefault(person.image_id, []).append(person)
         for image_id, persons in by_image.items():
-            yield image_id, persons[0].path, persons
+            yield image_id, persons[0].picture, persons
+
+    def of_images(self, image_ids: Collection[int]) -> KeypointDataset:
+        """The part that lies on some pictures, crowds and unlabelled persons of `content` included."""
+        kept = frozenset(image_ids)
+        images = [image for image in self.content["images"] if image["id"] in kept]
+        annotations = [item for item in self.content["annotations"] if item["image_id"] in kept]
+        return replace(
+            self,
+            persons=tuple(person for person in self.persons if person.image_id in kept),
+            pictures={image_id: picture for image_id, picture in self.pictures.items() if image_id in kept},
+            content={**self.content, "images": images, "annotations": annotations},
+        )
+
+    def first(self, persons: int) -> KeypointDataset:
+        """The first whole pictures that together hold at least `persons` persons, or all of them."""
+        on_image = Counter(person.image_id for person in self.persons)
+        kept: list[int] = []
+        count = 0
+        for image in self.content["images"]:
+            if count >= persons:
+                break
+            kept.append(image["id"])
+            count += on_image[image["id"]]
+        return self.of_images(kept)
+
+    def sources(self) -> dict[str, list[int]]:
+        """Image ids by the "source" that the images carry, as people17's do; COCO's carry none."""
+        ids: dict[str, list[int]] = {}
+        for image in self.content["images"]:
+            if "source" in image:
+                ids.setdefault(str(image["source"]), []).append(image["id"])
+        return ids
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -86,36 +144,45 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
     """A COCO keypoint file whose pictures lie in the first of `image_folders` that has the first one.
 
     Crowds and persons without a labelled keypoint are left out of `persons`, as the COCO protocol
-    leaves them out of recall; `content` keeps them.
+    leaves them out of recall, and so are boxes without an area, which nobody can crop; `content`
+    keeps them all.
 
     Raises:
         InputError: unreadable JSON or missing fields.
     """
     try:
         content = json.loads(annotation_file.read_text(encoding="utf-8"))
-        images = {image["id"]: image["file_name"] for image in content["images"]}
-        first = next(iter(images.values()), "")
+        names = {image["id"]: image["file_name"] for image in content["images"]}
+        first = next(iter(names.values()), "")
         folder = next((path for path in image_folders if (path / first).is_file()), annotation_file.parent)
+        pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
         persons = tuple(
-            _person(annotation, folder / images[annotation["image_id"]])
+            person_of(annotation, pictures[annotation["image_id"]])
             for annotation in content["annotations"]
-            if not annotation.get("iscrowd") and any(annotation["keypoints"][2::3])
+            if is_usable(annotation)
         )
     except OSError as error:
         raise InputError(f"{annotation_file}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         kind = type(error).__name__
         raise InputError(f"{annotation_file}: not in COCO's keypoint format ({kind}: {error})") from error
-    return KeypointDataset(f"{folder.parent.name}/{annotation_file.stem}", annotation_file, persons, content)
+    return KeypointDataset(f"{folder.parent.name}/{annotation_file.stem}", annotation_file, persons, pictures, content)
 
 
-def _person(annotation: dict[str, Any], path: Path) -> Person:
+def is_usable(annotation: dict[str, Any]) -> bool:
+    """Whether an annotation in COCO's format is one person, not a crowd, with a labelled keypoint and a box to crop."""
+    _, _, width, height = annotation["bbox"]
+    return not annotation.get("iscrowd") and width > 0 and height > 0 and any(annotation["keypoints"][2::3])
+
+
+def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
+    """The person that an annotation of COCO's keypoint format describes."""
     x, y, width, height = annotation["bbox"]
     triples = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
     return Person(
         id=annotation["id"],
         image_id=annotation["image_id"],
-        path=path,
+        picture=picture,
         box=np.array([x, y, x + width, y + height], np.float64),
         keypoints=triples[:, :2],
         visibility=triples[:, 2].astype(np.int8),

@@ -90,8 +90,11 @@ class DANetConfig:
             raise ModelFileError(
                 f"network config: unknown fields {', '.join(unknown)}; this version knows {', '.join(sorted(known))}"
             )
+        tupled: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+        }
         try:
-            return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+            return cls(**tupled)
         except TypeError as error:
             raise ModelFileError(f"network config: {error}") from error
 

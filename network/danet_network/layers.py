@@ -44,6 +44,11 @@ class MaskConv(nn.Conv2d):
         return super().forward(features)
 
 
+def global_average(features: Tensor) -> Tensor:
+    """(N, C, H, W) -> (N, C, 1, 1)."""
+    return features.mean((2, 3), keepdim=True)
+
+
 class ChannelAttention(nn.Module):
     """Channel attention unit: one factor in (0, 1) for each channel, from the global average."""
 
@@ -52,9 +57,8 @@ class ChannelAttention(nn.Module):
         self.squeeze = preactivated(channels, conv1x1(channels, hidden, bias))
         self.excite = preactivated(hidden, conv1x1(hidden, out_channels, True))
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, C, H, W) -> factors (N, C', 1, 1)."""
-        mean = features.mean((2, 3), keepdim=True)
+    def forward(self, mean: Tensor) -> Tensor:
+        """Global average (N, C, 1, 1) -> factors (N, C', 1, 1)."""
         return torch.sigmoid(self.excite(self.squeeze(mean)))
 
 
@@ -134,14 +138,16 @@ class OrthogonalLayer(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C + growth, H, W)."""
-        factors = self.channel_attention(features) if self.channel_attention is not None else None
+        return torch.cat((features, self.appended(features, global_average(features))), 1)
+
+    def appended(self, features: Tensor, mean: Tensor) -> Tensor:
+        """The new channels (N, growth, H, W) of features (N, C, H, W) with global average (N, C, 1, 1)."""
+        factors = torch.ones_like(mean[:, :1]) if self.channel_attention is None else self.channel_attention(mean)
         body = self.reduce(features * factors if self.placement == "input" else features)
         body = self.expand(body * factors if self.placement == "bottleneck" else body)
         if self.placement == "output":
             body = body * factors
-        if self.spatial_attention is not None:
-            body = self.spatial_attention(features, body)
-        return torch.cat((features, body), 1)
+        return body if self.spatial_attention is None else self.spatial_attention(features, body)
 
 
 class SecondOrderFusion(nn.Module):

@@ -105,9 +105,11 @@ def _addressable(
 def to_frame(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDArray[np.float64]:
     """Crop pixel indices (N, K, 2) -> frame pixel indices (N, K, 2), by the inverse of `affines`."""
     linear, shift = affines[:, :, :2], affines[:, None, :, 2]
-    return np.einsum("nij,nkj->nki", np.linalg.inv(linear), points - shift)
+    inside: NDArray[np.float64] = np.einsum("nij,nkj->nki", np.linalg.inv(linear), points - shift)
+    return inside
 
 
 def to_crop(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDArray[np.float64]:
     """Frame pixel indices (N, K, 2) -> crop pixel indices (N, K, 2)."""
-    return np.einsum("nij,nkj->nki", affines[:, :, :2], points) + affines[:, None, :, 2]
+    moved: NDArray[np.float64] = np.einsum("nij,nkj->nki", affines[:, :, :2], points) + affines[:, None, :, 2]
+    return moved

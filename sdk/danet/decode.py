@@ -21,7 +21,8 @@ def _blur_matrix(length: int, kernel: int) -> NDArray[np.float32]:
     taps = cv2.getGaussianKernel(kernel, 0)[:, 0]
     distance = np.subtract.outer(np.arange(length), np.arange(length))
     inside = np.abs(distance) <= kernel // 2
-    return np.where(inside, taps[np.clip(distance + kernel // 2, 0, kernel - 1)], 0).astype(np.float32)
+    matrix = np.where(inside, taps[np.clip(distance + kernel // 2, 0, kernel - 1)], 0)
+    return matrix.astype(np.float32)
 
 
 def blur(heatmaps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
@@ -29,8 +30,8 @@ def blur(heatmaps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
     if kernel == 1:
         return heatmaps
     height, width = heatmaps.shape[2:]
-    blurred: NDArray[np.float32] = _blur_matrix(height, kernel) @ heatmaps @ _blur_matrix(width, kernel)
-    return blurred
+    rows, columns = _blur_matrix(height, kernel), _blur_matrix(width, kernel)
+    return np.asarray(rows @ heatmaps @ columns, np.float32)
 
 
 def average_flipped(

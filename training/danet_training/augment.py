@@ -13,7 +13,12 @@ from danet.model_spec import ModelSpec
 from danet_training.config import Augmentation
 
 _UPPER_BODY = tuple(range(13))
+_BUST = tuple(range(9))
 _LOWER_BODY = tuple(range(11, 17))
+_PARTS = (_UPPER_BODY, _BUST, _LOWER_BODY)
+_PART_SHARES = (0.45, 0.3, 0.25)
+"""Parts of the body that a crop may be cut to, and how often. MSPN cuts halves; the bust (head to
+elbows) is ours, since cameras on desks and doors see no more."""
 _HALF_BODY_MINIMUM = 3
 """Labelled keypoints that a half needs to stand for a person (as the zoo has it)."""
 
@@ -33,17 +38,14 @@ class Sample:
 def half_body_box(
     keypoints: NDArray[np.float32], visibility: NDArray[np.int8], rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """A box (4,) xyxy around the upper or lower half's keypoints, or None where labels are too few.
+    """A box (4,) xyxy around the keypoints of a part of the body, or None where too few are labelled.
 
-    The half-body transform of MSPN (Li et al., 2019): the network sees persons cut at the waist.
+    After the half-body transform of MSPN (Li et al., 2019): the network sees persons cut at the waist.
     """
-    halves = [np.array(half) for half in (_UPPER_BODY, _LOWER_BODY)]
-    labelled = [half[visibility[half] > 0] for half in halves]
-    usable = [half for half in labelled if len(half) >= _HALF_BODY_MINIMUM]
-    if not usable:
+    part = np.array(_PARTS[rng.choice(len(_PARTS), p=_PART_SHARES)])
+    chosen = keypoints[part[visibility[part] > 0]]
+    if len(chosen) < _HALF_BODY_MINIMUM:
         return None
-    # the upper half is what cameras cut out most often
-    chosen = keypoints[usable[0 if len(usable) == 1 or rng.random() < 0.7 else 1]]
     low, high = chosen.min(0).astype(np.float64) + 0.5, chosen.max(0).astype(np.float64) + 0.5
     margin = 0.15 * max(*(high - low), 1.0)
     return np.concatenate((low - margin, high + margin))
@@ -102,7 +104,8 @@ def _random_affine(
     center = (box[:2] + box[2:]) / 2 + size * rng.uniform(-options.shift, options.shift, 2)
     turned = rng.random() < options.rotation_probability
     angle = np.deg2rad(rng.uniform(-options.rotation, options.rotation)) if turned else 0.0
-    return similarity_affines(center[None], size[:1], spec, np.array([angle]))[0]
+    affine: NDArray[np.float64] = similarity_affines(center[None], size[:1], spec, np.array([angle]))[0]
+    return affine
 
 
 def _change_pixels(crop: NDArray[np.uint8], options: Augmentation, rng: np.random.Generator) -> NDArray[np.uint8]:

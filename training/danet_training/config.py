@@ -21,6 +21,8 @@ class Source:
     folder: str = ""
     """Of a "coco" source; relative to the working directory."""
     split: str = "train"
+    persons: int = 500
+    """Of a "rendered" source for validation."""
     cache: bool = False
     """Keep all decoded pictures in memory (shared by the workers through fork)."""
 
@@ -86,6 +88,11 @@ class TrainConfig:
     validate_every: int = 0
     """Samples between validations; 0: at the end of each phase."""
     validation: Source | None = None
+    flip_test: bool = False
+    """In validation."""
+    licence: str = "unknown"
+    training_data: str = "unknown"
+    """Both go into the ModelSpec of the checkpoints."""
 
     @property
     def total_samples(self) -> int:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
-from danet_evaluation.coco import KeypointDataset, load_split, read_image
+from danet_evaluation.coco import KeypointDataset, Picture, load_split
 from danet_training.augment import Sample, make_sample
 from danet_training.config import Augmentation, Source
 
@@ -28,16 +28,16 @@ class CocoSource:
         self.dataset: KeypointDataset = load_split(Path(source.folder), source.split)
         if not self.dataset.persons:
             raise InputError(f"{self.dataset.annotation_file}: no person with labelled keypoints")
-        self._cached: dict[Path, NDArray[np.uint8]] = {}
+        self._cached: dict[Picture, NDArray[np.uint8]] = {}
         if source.cache:
-            self._cached = {person.path: read_image(person.path) for person in self.dataset.persons}
+            self._cached = {person.picture: person.picture.read() for person in self.dataset.persons}
 
     def draw(self, spec: ModelSpec, options: Augmentation, rng: np.random.Generator) -> Sample:
         """One augmented crop."""
         person = self.dataset.persons[rng.integers(len(self.dataset.persons))]
-        image = self._cached.get(person.path)
+        image = self._cached.get(person.picture)
         if image is None:
-            image = read_image(person.path)
+            image = person.picture.read()
         return make_sample(image, person.box, person.keypoints, person.visibility, spec, options, rng)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from danet.errors import ModelFileError
 from danet.files import write_beside
 from danet.model_spec import ModelSpec
+from danet_network.checkpoint import load_checkpoint
 from danet_network.config import danet_config
 from danet_network.model import STRIDE, DANet
 from danet_network.normalise import Normalise
@@ -24,7 +24,19 @@ from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
 from danet_training.targets import total_loss
 
-logger = logging.getLogger(__name__)
+STATE = "last.pt"
+"""The newest training state in a run's folder."""
+
+
+def training_spec(config: TrainConfig) -> ModelSpec:
+    """The spec of the model that a run makes, at full size."""
+    return ModelSpec(
+        name=config.network,
+        preset=config.preset,
+        box_padding=config.box_padding,
+        licence=config.licence,
+        training_data=config.training_data,
+    )
 
 
 class Trainer:
@@ -35,9 +47,10 @@ class Trainer:
         self.config = config
         self.spec = spec
         self.device = device
-        network = DANet(danet_config(config.network, config.preset))
-        self.model = network.to(device, memory_format=torch.channels_last)
-        self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+        network = DANet(danet_config(config.network, config.preset)).to(device)
+        self.model: DANet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self.samples_seen = 0
         self.normalise = Normalise(spec).to(device)
@@ -81,6 +94,24 @@ class Trainer:
             self.config.coarse_weight,
             self.spec.decoder.heatmap_peak,
         )
+
+    def averaged_network(self) -> DANet:
+        """The averaged weights, as a network; not a copy."""
+        network = self.average.module
+        assert isinstance(network, DANet)
+        return network
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Take the weights of a checkpoint, for a new run.
+
+        Raises:
+            ModelFileError: unreadable, or another network than the config's.
+        """
+        network, _ = load_checkpoint(checkpoint)
+        if network.config != self.model.config:
+            raise ModelFileError(f"{checkpoint}: holds {network.config}, the config asks for {self.model.config}")
+        self.model.load_state_dict(network.state_dict())
+        self.averaged_network().load_state_dict(network.state_dict())
 
     def state(self) -> dict[str, object]:
         """Everything that a resumed run needs."""
@@ -137,7 +168,7 @@ def train(trainer: Trainer, folder: Path, progress: Progress, validate: Callable
         spec = replace(trainer.spec, input_size=phase.input_size)
         samples = Samples(sources, weights, spec, trainer.config.augmentation, trainer.config.seed)
         _train_phase(trainer, phase, samples, end, folder, progress, validate)
-        trainer.save(folder / "last.pt")
+        trainer.save(folder / STATE)
         validate(trainer, phase)
 
 
@@ -161,7 +192,7 @@ def _train_phase(
         loss = trainer.step(batches, phase)
         progress(trainer.samples_seen, loss)
         if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-            trainer.save(folder / "last.pt")
+            trainer.save(folder / STATE)
             saved = time.monotonic()
         if config.validate_every and trainer.samples_seen - validated >= config.validate_every:
             validate(trainer, phase)

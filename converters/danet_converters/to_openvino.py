@@ -1,0 +1,21 @@
+"""DANet to OpenVINO IR: the ONNX graph read by OpenVINO, ModelSpec in rt_info."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import openvino as ov
+
+from danet.model_spec import SPEC_KEY, ModelSpec
+from danet_converters.deployed import DeployedNetwork
+from danet_converters.to_onnx import write_onnx
+
+
+def write_ir(network: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
+    """Write `network` to `path` (.xml) and its .bin; weights are halved where spec.precision is fp16."""
+    intermediate = path.with_name(f"{path.stem}.intermediate.onnx")
+    write_onnx(network, spec, intermediate)
+    model = ov.Core().read_model(intermediate)
+    model.set_rt_info(spec.to_json(), [SPEC_KEY])
+    ov.save_model(model, path, compress_to_fp16=spec.precision == "fp16")
+    intermediate.unlink()

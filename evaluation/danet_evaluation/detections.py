@@ -1,0 +1,74 @@
+"""Person boxes of a detector, in COCO's result format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.errors import InputError
+
+PERSON_CATEGORY = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDetections:
+    """The persons that a detector found on one picture."""
+
+    boxes: NDArray[np.float64]
+    """(N, 4) float64 xyxy, frame pixels, edges."""
+    scores: NDArray[np.float64]
+    """(N,) float64 in [0, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """A detector's boxes by image id."""
+
+    name: str
+    by_image: Mapping[int, ImageDetections]
+
+    def count(self, image_ids: Collection[int]) -> int:
+        """How many persons were found on some pictures."""
+        return sum(len(found.boxes) for image_id, found in self.by_image.items() if image_id in image_ids)
+
+
+def load_detections(path: Path) -> Detections:
+    """The persons (category 1) of a detections file such as COCO_val2017_detections_AP_H_56_person.json.
+
+    The file is a list of {"image_id", "category_id", "bbox": [x, y, width, height], "score"}. Boxes
+    without an area are left out: nothing can be cropped there.
+
+    Raises:
+        InputError: missing, unreadable JSON, or not in that format.
+    """
+    rows: dict[int, list[tuple[float, ...]]] = {}
+    try:
+        for item in json.loads(path.read_text(encoding="utf-8")):
+            if item["category_id"] == PERSON_CATEGORY:
+                rows.setdefault(item["image_id"], []).append(_row(item))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        kind = type(error).__name__
+        raise InputError(f"{path}: not a list of detections in COCO's result format ({kind}: {error})") from error
+    return Detections(path.name, {image_id: _on_image(items) for image_id, items in rows.items()})
+
+
+def _row(item: dict[str, Any]) -> tuple[float, ...]:
+    x, y, width, height = map(float, item["bbox"])
+    row = (x, y, x + width, y + height, float(item["score"]))
+    if not np.isfinite(row).all():
+        raise ValueError(f"box and score {row}, expected finite numbers")
+    return row
+
+
+def _on_image(rows: list[tuple[float, ...]]) -> ImageDetections:
+    table = np.array(rows, np.float64)
+    table = table[(table[:, 2] > table[:, 0]) & (table[:, 3] > table[:, 1])]
+    return ImageDetections(table[:, :4], table[:, 4])

@@ -1,0 +1,63 @@
+"""What a backend is: an object that turns crops into heatmaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.model_spec import ModelSpec, Precision
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Runs one loaded model. Any object with these two verbs will do; `run` may be called from several threads."""
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, H/stride, W/stride) float32, the caller's to keep."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. Calling it twice does no harm."""
+        ...
+
+
+@dataclass(frozen=True)
+class BackendOptions:
+    """What a caller may ask of a backend."""
+
+    device: str = "CPU"
+    precision: Precision | None = None
+    """Arithmetic for what the file keeps in float; None: float32, pinned."""
+    threads: int | None = None
+    """None: all cores that the process may use."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in a backend, ready to run."""
+
+    backend: Backend
+    spec: ModelSpec | None
+    """As the file states it; None where it states nothing."""
+    precision: str
+    """The arithmetic that is really used, for people to read."""
+    batch_sizes: tuple[int, ...] | None = None
+    """Batch sizes that the file allows; None: any."""
+
+
+class LoadModel(Protocol):
+    """The function `load` of each backend's module."""
+
+    def __call__(self, path: Path, options: BackendOptions) -> LoadedModel:
+        """Open a model file.
+
+        Raises:
+            ModelFileError: the file is missing, damaged or not of this backend's format.
+            BackendError: the backend cannot honour an option.
+            MissingExtraError: the backend's library is not installed.
+        """
+        ...

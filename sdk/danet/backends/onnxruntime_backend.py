@@ -1,0 +1,79 @@
+"""ONNX Runtime: ONNX files on any CPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.backends.base import BackendOptions, LoadedModel
+from danet.errors import BackendError, MissingExtraError, ModelFileError
+from danet.model_spec import SPEC_KEY, ModelSpec
+
+try:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+except ImportError as missing:
+    raise MissingExtraError("the onnxruntime backend", "onnxruntime", "onnxruntime") from missing
+
+_LOAD_ERRORS = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+    ort_errors.NotImplemented,
+    ort_errors.RuntimeException,
+)
+
+
+class OnnxRuntimeBackend:
+    """One session; sessions may be run from several threads."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._input = session.get_inputs()[0].name
+        self._output = session.get_outputs()[0].name
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
+        try:
+            heatmaps: NDArray[np.float32] = self._session.run([self._output], {self._input: images})[0]
+        except _LOAD_ERRORS as error:
+            raise BackendError(f"onnxruntime: inference failed: {_one_line(error)}") from error
+        return heatmaps
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._session = None
+
+
+def load(path: Path, options: BackendOptions) -> LoadedModel:
+    """Read an ONNX file; see `LoadModel`."""
+    if options.device != "CPU":
+        raise BackendError(f"onnxruntime: device {options.device!r}, expected 'CPU'")
+    if options.precision not in (None, "fp32"):
+        raise BackendError(f"onnxruntime: precision {options.precision!r}, expected 'fp32'")
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3  # errors only; they are raised as well
+    settings.inter_op_num_threads = 1
+    if options.threads is not None:
+        settings.intra_op_num_threads = options.threads
+    try:
+        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except _LOAD_ERRORS as error:
+        raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
+    shape = session.get_inputs()[0].shape
+    if len(session.get_inputs()) != 1 or len(shape) != 4 or shape[3] != 3:
+        raise ModelFileError(f"{path}: input of shape {shape}, expected one N x H x W x 3 uint8")
+    text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
+    spec = None if text is None else ModelSpec.from_json(text)
+    fixed = (shape[0],) if isinstance(shape[0], int) else None
+    quantized = spec is not None and spec.precision == "int8"
+    return LoadedModel(OnnxRuntimeBackend(session), spec, "int8, rest fp32" if quantized else "fp32", fixed)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

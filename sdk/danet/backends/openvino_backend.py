@@ -1,0 +1,136 @@
+"""OpenVINO: IR (and ONNX) files on Intel and Arm CPUs."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from danet.backends.base import BackendOptions, LoadedModel
+from danet.errors import BackendError, ModelFileError
+from danet.model_spec import SPEC_KEY, ModelSpec
+
+REQUESTS = 2
+"""Requests to a batch size: one runs while another is filled or read."""
+_HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16}
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    return ov.Core()
+
+
+class OpenVinoBackend:
+    """One IR, compiled once for each batch size that is asked for, on first use.
+
+    Static shapes keep OpenVINO's memory flat; the compiled models are planned for latency, so that
+    one request uses the whole thread budget and a second is prepared meanwhile.
+    """
+
+    def __init__(self, model: Any, options: BackendOptions) -> None:
+        self._model = model
+        self._device = options.device
+        self._config = _configuration(options)
+        self._pools: dict[int, queue.LifoQueue[Any]] = {}
+        self._lock = threading.Lock()
+        self.hint = ""
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
+        pool = self._pool(images.shape)
+        request = pool.get()
+        try:
+            request.infer({0: images}, share_inputs=True)
+            heatmaps: NDArray[np.float32] = request.get_output_tensor(0).data.astype(np.float32, copy=True)
+        except RuntimeError as error:
+            raise BackendError(f"openvino: inference failed: {_first_line(error)}") from error
+        finally:
+            pool.put(request)
+        return heatmaps
+
+    def _pool(self, shape: tuple[int, ...]) -> queue.LifoQueue[Any]:
+        with self._lock:
+            if shape[0] not in self._pools:
+                self._pools[shape[0]] = self._compile(shape)
+            return self._pools[shape[0]]
+
+    def _compile(self, shape: tuple[int, ...]) -> queue.LifoQueue[Any]:
+        try:
+            static = self._model.clone()
+            static.reshape({0: list(shape)})
+            compiled = _core().compile_model(static, self._device, self._config)
+            self.hint = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
+            pool: queue.LifoQueue[Any] = queue.LifoQueue()
+            for _ in range(REQUESTS):
+                pool.put(compiled.create_infer_request())
+        except RuntimeError as error:
+            raise BackendError(f"openvino: cannot compile for crops {shape}: {_first_line(error)}") from error
+        return pool
+
+    def close(self) -> None:
+        """Let go of the compiled models."""
+        with self._lock:
+            self._pools.clear()
+            self._model = None
+
+
+def load(path: Path, options: BackendOptions) -> LoadedModel:
+    """Read an IR or ONNX file; see `LoadModel`."""
+    try:
+        model = _core().read_model(path)
+    except RuntimeError as error:
+        raise ModelFileError(
+            f"{path}: OpenVINO cannot read it ({_first_line(error)}); an IR needs its whole .xml and .bin beside it"
+        ) from error
+    shape = model.input(0).partial_shape
+    if (
+        len(model.inputs) != 1
+        or shape.rank.is_dynamic
+        or len(shape) != 4
+        or not shape[3].is_static
+        or len(shape[3]) != 3
+    ):
+        raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
+    backend = OpenVinoBackend(model, options)
+    fixed = (shape[0].get_length(),) if shape[0].is_static else None
+    quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+    rest = options.precision or "fp32"
+    return LoadedModel(backend, _spec(model), f"int8, rest {rest}" if quantized else rest, fixed)
+
+
+def _spec(model: Any) -> ModelSpec | None:
+    # the ONNX reader keeps metadata_props under "framework"
+    for place in ([SPEC_KEY], ["framework", SPEC_KEY]):
+        if model.has_rt_info(place):
+            return ModelSpec.from_json(model.get_rt_info(place).astype(str))
+    return None
+
+
+def _configuration(options: BackendOptions) -> dict[str, Any]:
+    hint = _HINTS.get(options.precision or "fp32")
+    if hint is None:
+        raise BackendError(
+            f"openvino: precision {options.precision!r} cannot be asked for at run time, expected "
+            f"{', '.join(_HINTS)}; an int8 model is made by danet quantize"
+        )
+    # Pinned: on CPUs with AMX or AVX512-BF16 OpenVINO would run "FP32" files in bfloat16 by itself.
+    config: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": hint,
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+    }
+    if options.threads is not None:
+        config["INFERENCE_NUM_THREADS"] = options.threads
+    return config
+
+
+def _first_line(error: BaseException) -> str:
+    """OpenVINO's messages begin with source positions; the last line says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

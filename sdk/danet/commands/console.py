@@ -1,0 +1,42 @@
+"""What commands print: people read stderr, programs read stdout or a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from danet.files import write_beside
+
+
+def human() -> Console:
+    """The console for people: stderr."""
+    return Console(stderr=True, highlight=False)
+
+
+def progress_bar() -> Progress:
+    """A bar on stderr; silent where stderr is no terminal."""
+    console = human()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def write_json(content: Any, target: str) -> None:
+    """Write JSON to a file, whole or not at all, or to stdout for "-"."""
+    text = json.dumps(content, indent=1) + "\n"
+    if target == "-":
+        sys.stdout.write(text)
+        return
+    with write_beside(Path(target)) as temporary:
+        temporary.write_text(text, encoding="utf-8")

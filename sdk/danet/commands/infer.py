@@ -1,0 +1,80 @@
+"""`danet infer`: poses on pictures."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any, get_args
+
+from danet.commands.command import Command
+from danet.commands.console import human, progress_bar, write_json
+from danet.commands.pictures import boxes_for, read_boxes, write_picture
+from danet.errors import InputError
+from danet.frame import BoxFormat, read_picture
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Options of every command that runs a model."""
+    parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
+    parser.add_argument("--threads", type=int, help="cores to use (all)")
+    parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
+    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path)
+    parser.add_argument(
+        "--boxes", metavar="FILE", help="JSON: [[x1, y1, x2, y2], ...] or {picture: [...]}; - for stdin"
+    )
+    parser.add_argument("--box-format", choices=get_args(BoxFormat), default="xyxy")
+    parser.add_argument("--json", metavar="OUT", help="write poses as JSON; - for stdout")
+    parser.add_argument("--draw", metavar="OUT", type=Path, help="annotated picture, or a folder for several")
+    parser.add_argument("--threshold", type=float, default=0.2, help="lowest keypoint score drawn (0.2)")
+    add_model_options(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from danet.estimator import PoseEstimator
+
+    content = None if options.boxes is None else read_boxes(options.boxes)
+    console = human()
+    results: list[dict[str, Any]] = []
+    failed = 0
+    with (
+        PoseEstimator(
+            options.model,
+            backend=options.backend,
+            precision=options.precision,
+            threads=options.threads,
+            flip_test=options.flip_test,
+            box_format=options.box_format,
+        ) as estimator,
+        progress_bar() as bar,
+    ):
+        for image in bar.track(options.images, description="pictures"):
+            try:
+                results.append(_infer_one(estimator, image, content, options))
+            except InputError as error:
+                # one bad picture does not cost the others
+                console.print(f"danet: error: {error}", markup=False, soft_wrap=True)
+                failed += 1
+    if options.json and results:
+        write_json({"model": estimator.spec.name, "precision": estimator.precision, "images": results}, options.json)
+    return 1 if failed else 0
+
+
+def _infer_one(estimator: Any, image: Path, content: Any, options: argparse.Namespace) -> dict[str, Any]:
+    frame = read_picture(image)
+    poses = estimator.infer(frame, None if content is None else boxes_for(content, image))
+    if options.draw:
+        target = options.draw
+        if len(options.images) > 1 or target.is_dir() or not target.suffix:
+            target = target / f"{image.stem}.png"
+        write_picture(poses.draw(frame, threshold=options.threshold, boxes=content is not None), target)
+    scores = ", ".join(f"{score:.2f}" for score in poses.person_scores)
+    human().print(f"{image}: {len(poses)} persons, scores {scores or '-'}", markup=False, soft_wrap=True)
+    return {"file": str(image), "width": frame.shape[1], "height": frame.shape[0], **poses.to_dict()}
+
+
+COMMAND = Command("infer", "Find poses on pictures.", _add_arguments, _run)

@@ -1,0 +1,80 @@
+"""`danet info`: what a model file is, and what this machine runs it with."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from danet.commands.command import Command
+from danet.commands.console import human, write_json
+from danet.cpu import read_cpu
+
+DESCRIPTIONS = "danet.descriptions"
+"""Entry-point group of functions `describe(path) -> dict of facts or None` for files of other packages."""
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model file, a checkpoint, or the name of an embedded model")
+    parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
+    parser.add_argument("--json", metavar="OUT", help="write everything as JSON; - for stdout")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from danet.embedded import embedded_model
+    from danet.estimator import PoseEstimator
+
+    path = embedded_model(options.model) or Path(options.model)
+    cpu = read_cpu()
+    with PoseEstimator(options.model, backend=options.backend) as estimator:
+        spec, precision = estimator.spec, estimator.precision
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "bytes": sum(part.stat().st_size for part in {path, path.with_suffix(".bin")} if part.is_file()),
+        "input": ["N", *spec.input_size, 3],
+        "output": ["N", len(spec.keypoints), *spec.heatmap_size],
+        "runs_in": precision,
+        **_network_facts(path),
+        "cpu": asdict(cpu),
+        "spec": asdict(spec),
+    }
+    if options.json:
+        write_json(facts, options.json)
+    if options.json != "-":
+        _print(facts)
+    return 0
+
+
+def _network_facts(path: Path) -> dict[str, Any]:
+    for entry in entry_points(group=DESCRIPTIONS):
+        facts: dict[str, Any] | None = entry.load()(path)
+        if facts:
+            return facts
+    return {}
+
+
+def _print(facts: dict[str, Any]) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    spec, cpu = facts.pop("spec"), facts.pop("cpu")
+    size = facts.pop("bytes")
+    table.add_row("file", f"{facts.pop('file')} ({size / 1e6:.2f} MB)")
+    table.add_row("input", f"uint8 {spec['color_order']} {' x '.join(map(str, facts.pop('input')))}")
+    table.add_row("output", f"float32 {' x '.join(map(str, facts.pop('output')))}")
+    for key, value in facts.items():
+        table.add_row(key.replace("_", " "), str(value))
+    for key, value in spec.items():
+        if key == "metrics":
+            for metric in value:
+                table.add_row(metric["name"], f"{metric['value']:.3f} on {metric['data']} ({metric['method']})")
+        elif key not in ("input_size", "color_order", "skeleton", "flip_pairs", "keypoints"):
+            table.add_row(key.replace("_", " "), "-" if value is None else str(value))
+    table.add_row("keypoints", f"{len(spec['keypoints'])}: {', '.join(spec['keypoints'][:3])}, ...")
+    table.add_row("CPU", f"{cpu['name']}, {cpu['cores']} cores; {', '.join(cpu['features']) or 'features unknown'}")
+    human().print(table)
+
+
+COMMAND = Command("info", "Tell what a model file is and how this machine runs it.", _add_arguments, _run)

@@ -1,0 +1,55 @@
+"""The `danet` command: finds the subcommands of all installed packages and runs one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import entry_points, version
+
+from danet.commands.command import GROUP, Command
+from danet.errors import DanetError
+
+
+def commands() -> list[Command]:
+    """The subcommands of all installed packages, by name."""
+    found: list[Command] = [entry.load() for entry in entry_points(group=GROUP)]
+    return sorted(found, key=lambda command: command.name)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = argparse.ArgumentParser(prog="danet", description="Human pose on CPUs: models, pictures, conversion.")
+    parser.add_argument("--version", action="version", version=f"danet-edge {version('danet-edge')}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in commands():
+        subparser = subparsers.add_parser(command.name, help=command.help, description=command.help)
+        command.add_arguments(subparser)
+        subparser.set_defaults(run=command.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status: 0 done, 1 failed, 2 wrong use (raised by argparse)."""
+    options = build_parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except DanetError as error:
+        return _fail(str(error))
+    except BrokenPipeError:
+        # the reader of stdout went away; keep the interpreter's exit from complaining about it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        _fail("interrupted")
+        return 130
+    return status
+
+
+def _fail(message: str) -> int:
+    print(f"danet: error: {' '.join(message.split())}", file=sys.stderr)
+    return 1

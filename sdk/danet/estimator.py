@@ -1,0 +1,232 @@
+"""PoseEstimator: a model file, frames and boxes in, poses out."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.backends.base import Backend, BackendOptions, LoadedModel
+from danet.backends.registry import load_model
+from danet.batching import DEFAULT_BATCH_SIZE, batch_sizes, plan_batches
+from danet.crop import crop_affines, crop_persons, to_frame
+from danet.decode import average_flipped, decode
+from danet.embedded import embedded_model, embedded_names
+from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
+from danet.frame import BoxFormat, as_bgr, as_boxes, outside
+from danet.model_spec import ModelSpec, Precision
+from danet.poses import Poses
+
+LOOKAHEAD = 2
+"""Frames that `stream` works on at once: one is in the network while another is cropped or decoded."""
+
+FrameAndBoxes = tuple[Any, Any]
+
+
+class PoseEstimator:
+    """Runs a pose model on the persons of a frame.
+
+    Args:
+        model: a file (.xml, .onnx, a checkpoint with torch installed) or the name of an embedded
+            model ("danet72").
+        spec: how to feed the model and read its output; overrides the spec in the file.
+        backend: "openvino", "onnxruntime", "torch", "null", or an object with `run` and `close`
+            (then `spec` is needed, and `model` is only its name); chosen by the file's suffix if
+            not given.
+        device: passed to OpenVINO.
+        precision: arithmetic for what the file keeps in float: "fp32" (default), "bf16", "fp16".
+        threads: cores to use, for the backend and OpenCV together; all that the process may use if
+            not given. OpenCV's thread count is one for the whole process.
+        batch_size: most persons to a network call.
+        flip_test: also run the mirrored crops and average, as in the paper's tests; half the speed.
+        box_format: what the four numbers of a box are: "xyxy", "xywh" or "cxcywh".
+
+    Safe to call from several threads; a context manager.
+
+    Raises:
+        ModelFileError: the file is missing, damaged, or of an unknown kind.
+        ModelSpecError: the file carries no spec and none was given.
+        BackendError: the backend refuses an option.
+        MissingExtraError: the backend's library is not installed.
+        InputError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str],
+        *,
+        spec: ModelSpec | None = None,
+        backend: str | Backend | None = None,
+        device: str = "CPU",
+        precision: Precision | None = None,
+        threads: int | None = None,
+        batch_size: int | None = None,
+        flip_test: bool = False,
+        box_format: BoxFormat = "xyxy",
+    ) -> None:
+        if box_format not in get_args(BoxFormat):
+            raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
+        if threads is not None and threads < 1:
+            raise InputError(f"threads {threads}, expected 1 or more")
+        loaded = _open(model, backend, BackendOptions(device, precision, threads))
+        self.spec = _effective_spec(spec, loaded, model)
+        self.precision = loaded.precision
+        """The arithmetic that is really used, for people to read."""
+        self.flip_test = flip_test
+        self.box_format: BoxFormat = box_format
+        self._backend: Backend | None = loaded.backend
+        self._sizes = loaded.batch_sizes or batch_sizes(batch_size or DEFAULT_BATCH_SIZE)
+        if threads is not None:
+            cv2.setNumThreads(threads)
+
+    def infer(self, frame: Any, boxes: Any = None) -> Poses:
+        """The poses of the persons in one frame.
+
+        Args:
+            frame: (H, W, 3) uint8 BGR; also BGRA, grey, any memory layout.
+            boxes: (N, 4) in `box_format`, frame pixels; None: the whole frame is one person; empty:
+                empty Poses, without running the model. Parts of a box outside the frame are filled
+                with the mean colour; a person wholly outside has scores of 0.
+
+        Raises:
+            InputError: a frame or boxes that cannot be used; says which and why.
+            BackendError: the model failed to run, or the estimator is closed.
+        """
+        return self.infer_batch([(frame, boxes)])[0]
+
+    def infer_batch(self, frames: Sequence[FrameAndBoxes]) -> list[Poses]:
+        """The poses of several frames; their persons share network batches. See `infer`."""
+        pictures = [as_bgr(frame) for frame, _ in frames]
+        boxes = [
+            as_boxes(raw, self.box_format, picture.shape[:2])
+            for picture, (_, raw) in zip(pictures, frames, strict=True)
+        ]
+        affines = [crop_affines(one, self.spec) for one in boxes]
+        ends = np.cumsum([0, *map(len, boxes)])
+        crops = np.empty((ends[-1], *self.spec.input_size, 3), np.uint8)
+        spans = [slice(*span) for span in pairwise(ends.tolist())]
+        for picture, affine, span in zip(pictures, affines, spans, strict=True):
+            crop_persons(picture, affine, self.spec, out=crops[span])
+        points, scores = decode(self.heatmaps(crops), self.spec)
+        return [
+            self._poses(picture, box, to_frame(points[span], affine), scores[span])
+            for picture, box, affine, span in zip(pictures, boxes, affines, spans, strict=True)
+        ]
+
+    def _poses(
+        self,
+        picture: NDArray[np.uint8],
+        boxes: NDArray[np.float64],
+        keypoints: NDArray[np.float64],
+        scores: NDArray[np.float32],
+    ) -> Poses:
+        unseen = outside(boxes, picture.shape[:2])
+        return Poses(
+            keypoints=keypoints.astype(np.float32),
+            scores=np.where(unseen[:, None], np.float32(0), scores),
+            boxes=boxes.astype(np.float32),
+            names=self.spec.keypoints,
+            skeleton=self.spec.skeleton,
+        )
+
+    def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.
+
+        Raises:
+            BackendError: the model failed to run, gave another shape, or the estimator is closed.
+        """
+        heatmaps = self._run(crops)
+        if not self.flip_test:
+            return heatmaps
+        return average_flipped(heatmaps, self._run(np.ascontiguousarray(crops[:, :, ::-1])), self.spec)
+
+    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        backend = self._backend
+        if backend is None:
+            raise BackendError("this estimator is closed; make a new one")
+        heatmaps = np.empty((len(crops), len(self.spec.keypoints), *self.spec.heatmap_size), np.float32)
+        start = 0
+        for size, persons in plan_batches(len(crops), self._sizes):
+            batch = crops[start : start + persons]
+            if persons < size:
+                batch = np.concatenate((batch, np.zeros((size - persons, *crops.shape[1:]), np.uint8)))
+            answer = backend.run(batch)
+            if answer.shape != (size, *heatmaps.shape[1:]):
+                raise BackendError(
+                    f"the model answered {answer.shape}, its spec promises {(size, *heatmaps.shape[1:])}; "
+                    "check keypoints, input_size and stride of the spec"
+                )
+            heatmaps[start : start + persons] = answer[:persons]
+            start += persons
+        return heatmaps
+
+    def stream(self, frames: Iterable[FrameAndBoxes]) -> Iterator[Poses]:
+        """The poses of frames from an iterable of (frame, boxes), in order.
+
+        Crops, network and decoding of neighbouring frames overlap. At most `LOOKAHEAD` frames are
+        read ahead, so a live source is not queued. An error of a frame is raised in its turn.
+        """
+        pending: deque[Future[Poses]] = deque()
+        with ThreadPoolExecutor(LOOKAHEAD, thread_name_prefix="danet-stream") as pool:
+            try:
+                for frame, boxes in frames:
+                    pending.append(pool.submit(self.infer, frame, boxes))
+                    if len(pending) == LOOKAHEAD:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def close(self) -> None:
+        """Free the model. Later calls raise BackendError; closing twice does no harm."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _open(model: str | os.PathLike[str], backend: str | Backend | None, options: BackendOptions) -> LoadedModel:
+    if backend is not None and not isinstance(backend, str):
+        if not isinstance(backend, Backend):
+            raise BackendError(
+                f"backend of type {type(backend).__name__}, expected a name or an object with run and close"
+            )
+        return LoadedModel(backend, None, options.precision or "the backend's own")
+    path = Path(model)
+    name = os.fspath(model)
+    if embedded := embedded_model(name):
+        path = embedded
+    elif not path.suffix and backend != "null":
+        raise ModelFileError(
+            f"no embedded model named {name!r}; there are {', '.join(embedded_names()) or 'none'}, or give a model file"
+        )
+    return load_model(path, backend, options)
+
+
+def _effective_spec(given: ModelSpec | None, loaded: LoadedModel, model: str | os.PathLike[str]) -> ModelSpec:
+    """Explicit argument, else the file's spec, else an error."""
+    spec = given or loaded.spec
+    if spec is None:
+        raise ModelSpecError(
+            f"{os.fspath(model)} carries no model spec, so its crop, colours and decoder are unknown; pass "
+            "PoseEstimator(..., spec=ModelSpec(name=..., input_size=..., box_padding=..., decoder=...))"
+        )
+    return spec

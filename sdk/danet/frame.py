@@ -1,0 +1,116 @@
+"""Frames and boxes as callers give them, brought to the one form that the pipeline uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.errors import InputError
+
+BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
+MAX_COORDINATE = 1_000_000.0
+"""Beyond this cv2.warpAffine's fixed-point source coordinates overflow."""
+
+
+def as_bgr(frame: Any) -> NDArray[np.uint8]:
+    """A frame as contiguous (H, W, 3) uint8 BGR.
+
+    Accepts (H, W, 3) BGR, (H, W, 4) BGRA, (H, W) and (H, W, 1) grey, of uint8, in any memory layout.
+
+    Raises:
+        InputError: anything else. Float and 16-bit frames are refused since their range is a guess.
+    """
+    array = np.asarray(frame)
+    if array.dtype != np.uint8:
+        raise InputError(
+            f"frame of dtype {array.dtype}, expected uint8 in 0..255; convert it, "
+            "for instance (frame * 255).round().astype(np.uint8) for a float frame in 0..1"
+        )
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        raise InputError(f"frame of shape {array.shape}, expected (H, W, 3) BGR, (H, W, 4) BGRA or (H, W) grey")
+    if 0 in array.shape:
+        raise InputError(f"frame of shape {array.shape} has no pixels")
+    if array.ndim == 2:
+        return np.asarray(cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_GRAY2BGR), np.uint8)
+    return np.ascontiguousarray(array[:, :, :3])
+
+
+def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> NDArray[np.float64]:
+    """Boxes as (N, 4) float64 xyxy, frame pixels, edges.
+
+    Args:
+        boxes: anything that numpy makes (N, 4) of; None is the whole frame as one box; an empty
+            sequence is no box.
+        box_format: what the four numbers are.
+        frame_size: (height, width), for None.
+
+    Raises:
+        InputError: another shape, NaN or infinity, a width or height that is not above 0, or
+            coordinates beyond a million pixels.
+    """
+    if boxes is None:
+        return np.array([[0, 0, frame_size[1], frame_size[0]]], np.float64)
+    array = _numbers(boxes)
+    if array.size == 0:
+        return np.empty((0, 4), np.float64)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise InputError(f"boxes of shape {array.shape}, expected (N, 4) {box_format}; one box is [[...]]")
+    edges = _edges(array, box_format)
+    _refuse(~np.isfinite(edges).all(1), array, "finite numbers")
+    _refuse((edges[:, 2:] <= edges[:, :2]).any(1), array, f"a width and height above 0 in {box_format}")
+    _refuse((np.abs(edges) > MAX_COORDINATE).any(1), array, f"coordinates within {MAX_COORDINATE:.0f} pixels")
+    return edges
+
+
+def _numbers(boxes: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(boxes, np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"boxes are not an (N, 4) array of numbers ({error})") from error
+
+
+def _edges(boxes: NDArray[np.float64], box_format: BoxFormat) -> NDArray[np.float64]:
+    first, second = boxes[:, :2], boxes[:, 2:]
+    if box_format == "xyxy":
+        return boxes
+    if box_format == "xywh":
+        return np.concatenate((first, first + second), axis=1)
+    if box_format == "cxcywh":
+        return np.concatenate((first - second / 2, first + second / 2), axis=1)
+    raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
+
+
+def _refuse(bad: NDArray[np.bool_] | np.bool_, boxes: NDArray[np.float64], expected: str) -> None:
+    if bad.any():
+        index = int(bad.argmax())
+        raise InputError(f"box {index} is {boxes[index].tolist()}, expected {expected}")
+
+
+def outside(boxes: NDArray[np.float64], frame_size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which boxes (N, 4) xyxy share no pixel with a frame of (height, width): (N,) bool."""
+    height, width = frame_size
+    return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
+
+
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """A picture file as (H, W, 3) uint8 BGR, turned upright by its EXIF tag as viewers show it.
+
+    Raises:
+        InputError: missing, unreadable, or no picture that OpenCV can decode.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except cv2.error as error:
+        raise InputError(f"{path}: OpenCV refuses the picture ({error.err})") from error
+    if image is None:
+        raise InputError(f"{path}: not a picture that OpenCV can decode ({data.size} bytes)")
+    return np.asarray(image, np.uint8)

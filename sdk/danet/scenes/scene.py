@@ -1,0 +1,136 @@
+"""A seeded picture of persons with exact keypoints.
+
+Coordinates as everywhere in danet: boxes are edges (pixel i covers [i, i + 1)), keypoints are pixel
+indices (integer i is the centre of pixel i).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from danet.errors import InputError
+from danet.scenes import parts
+from danet.scenes.background import background, clutter, cover
+from danet.scenes.canvas import Canvas, Light, sample_light
+from danet.scenes.effects import camera_effects
+from danet.scenes.figure import Figure, Silhouette, draw_figure, figure_keypoints, figure_visibility, silhouette
+from danet.scenes.placement import sample_placed
+from danet.scenes.sampling import between, coin
+
+MIN_SIDE, MAX_SIDE = 32, 16_384
+MAX_PERSONS = 500
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and its persons, the nearest first.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        boxes: (N, 4) float32 xyxy, edge coordinates, tight around each whole figure within the frame.
+        keypoints: (N, 17, 2) float32, pixel indices, COCO order, the person's own left and right.
+        visibility: (N, 17) int8; 2 visible, 1 in the frame but hidden, 0 outside the frame.
+        areas: (N,) float32, pixels of each whole figure within the frame.
+    """
+
+    image: NDArray[np.uint8]
+    boxes: NDArray[np.float32]
+    keypoints: NDArray[np.float32]
+    visibility: NDArray[np.int8]
+    areas: NDArray[np.float32]
+
+    def to_coco(self, image_id: int, first_annotation_id: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The image entry and one annotation per person of a COCO keypoint file.
+
+        Boxes are x, y, width, height; keypoints outside the frame are 0, 0, 0, as in COCO.
+        """
+        height, width = self.image.shape[:2]
+        image = {"id": image_id, "file_name": f"{image_id:012d}.png", "height": height, "width": width}
+        return image, [self._annotation(row, image_id, first_annotation_id + row) for row in range(len(self.boxes))]
+
+    def _annotation(self, row: int, image_id: int, annotation_id: int) -> dict[str, Any]:
+        left, top, right, bottom = self.boxes[row].tolist()
+        seen = self.visibility[row] > 0
+        points = np.where(seen[:, None], self.keypoints[row], 0)
+        flat = np.concatenate((points, self.visibility[row][:, None]), axis=1)
+        return {
+            "id": annotation_id,
+            "image_id": image_id,
+            "category_id": 1,
+            "iscrowd": 0,
+            "bbox": [left, top, right - left, bottom - top],
+            "area": float(self.areas[row]),
+            "keypoints": [
+                int(value) if column == 2 else value for line in flat.tolist() for column, value in enumerate(line)
+            ],
+            "num_keypoints": int(seen.sum()),
+        }
+
+
+def render_scene(seed: int, size: tuple[int, int] = (720, 1280), persons: int = 3) -> Scene:
+    """Draws a scene; the same arguments give the same scene, bit for bit.
+
+    Args:
+        seed: 0 <= seed < 2**63.
+        size: height and width of the picture, pixels.
+        persons: how many figures; the nearest has at least half of its keypoints in the frame.
+
+    Raises:
+        InputError: an argument is outside its range.
+    """
+    height, width = _checked(seed, size, persons)
+    rng = np.random.default_rng(seed)
+    light = sample_light(rng)
+    canvas = Canvas(background(rng, (height, width)), np.zeros((height, width), np.uint16))
+    clutter(canvas, light, rng)
+    figures = sample_placed(rng, (height, width), persons)
+    silhouettes = _draw_all(canvas, figures, light, rng)
+    keypoints = [figure_keypoints(figure) for figure in figures]
+    visibility = [
+        figure_visibility(canvas, figure, points, person)
+        for person, (figure, points) in enumerate(zip(figures, keypoints, strict=True))
+    ]
+    return Scene(
+        camera_effects(canvas.image, rng),
+        np.array([shape.box for shape in silhouettes], np.float32).reshape(-1, 4),
+        np.array(keypoints, np.float32).reshape(-1, 17, 2),
+        np.array(visibility, np.int8).reshape(-1, 17),
+        np.array([shape.area for shape in silhouettes], np.float32),
+    )
+
+
+def _draw_all(canvas: Canvas, figures: list[Figure], light: Light, rng: Generator) -> list[Silhouette]:
+    """Draws from the farthest to the nearest, with objects between and before them."""
+    shapes: list[Silhouette] = []
+    for person in reversed(range(len(figures))):
+        draw_figure(canvas, figures[person], light, person, rng)
+        shapes.append(silhouette(canvas, person))
+        if coin(rng, 0.22):
+            _draw_cover(canvas, figures[person], light, rng)
+    return shapes[::-1]
+
+
+def _draw_cover(canvas: Canvas, figure: Figure, light: Light, rng: Generator) -> None:
+    center, scale = figure.camera.center, figure.camera.scale
+    near = (center[0], center[1] + between(rng, -0.3, 0.45) * scale)
+    cover(canvas, light, rng, near, between(rng, 0.08, 0.3) * scale, parts.OBJECT)
+
+
+def _checked(seed: int, size: tuple[int, int], persons: int) -> tuple[int, int]:
+    if not _is_integer(seed) or not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed!r}; expected an integer with 0 <= seed < 2**63")
+    sides = tuple(size) if isinstance(size, (tuple, list)) else ()
+    if len(sides) != 2 or not all(_is_integer(side) and MIN_SIDE <= side <= MAX_SIDE for side in sides):
+        raise InputError(f"size is {size!r}; expected (height, width), integers from {MIN_SIDE} to {MAX_SIDE}")
+    if not _is_integer(persons) or not 0 <= persons <= MAX_PERSONS:
+        raise InputError(f"persons is {persons!r}; expected an integer from 0 to {MAX_PERSONS}")
+    return int(sides[0]), int(sides[1])
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from danet.errors import InputError
+from danet_evaluation.coco import load_coco, load_split, read_image
+
+POINTS = np.arange(34).reshape(17, 2)
+
+
+@pytest.mark.parametrize(
+    ("json_name", "pictures"),
+    [
+        ("val.json", "images"),
+        ("annotations/person_keypoints_val2017.json", "val2017"),
+        ("annotations/person_keypoints_val2017.json", "images/val2017"),
+        ("annotations/val.json", "val"),
+    ],
+)
+def test_layouts(write_folder: Any, annotate: Any, json_name: str, pictures: str) -> None:
+    (Path(write_folder([], [])) / "images").mkdir(exist_ok=True)
+    (write_folder([], []) / "val.json").unlink()
+    folder = write_folder([4], [annotate(4, 9, POINTS)], json_name, pictures)
+    dataset = load_split(folder, "val")
+    (person,) = dataset.persons
+    assert (person.id, person.image_id) == (9, 4)
+    assert person.box.tolist() == [10, 20, 70, 100]
+    assert person.keypoints.dtype == np.float32
+    assert person.visibility.tolist() == [2] * 17
+    picture = person.picture.read()
+    assert picture.shape == (200, 150, 3)
+    assert picture[0, 0].tolist() == [4, 4, 4]
+
+
+def test_crowds_unlabelled_and_empty_boxes_are_no_persons(write_folder: Any, annotate: Any) -> None:
+    annotations = [
+        annotate(1, 1, POINTS),
+        annotate(1, 2, POINTS, iscrowd=1),
+        annotate(1, 3, POINTS, keypoints=[0] * 51, num_keypoints=0),
+        annotate(1, 4, POINTS, (5, 5, 0, 10)),
+    ]
+    dataset = load_split(write_folder([1], annotations), "val")
+    assert [person.id for person in dataset.persons] == [1]
+    assert len(dataset.content["annotations"]) == 4
+
+
+def test_first_takes_whole_pictures(write_folder: Any, annotate: Any) -> None:
+    annotations = [annotate(image, number, POINTS) for number, image in enumerate([1, 3, 3, 4], 1)]
+    dataset = load_split(write_folder([1, 2, 3, 4], annotations), "val")
+    part = dataset.first(2)
+    assert list(part.pictures) == [1, 2, 3]
+    assert [person.id for person in part.persons] == [1, 2, 3]
+    assert [image["id"] for image in part.content["images"]] == [1, 2, 3]
+    assert len(part.content["annotations"]) == 3
+    assert len(dataset.first(100).persons) == 4
+
+
+def test_images_groups_persons(write_folder: Any, annotate: Any) -> None:
+    annotations = [annotate(image, number, POINTS) for number, image in enumerate([1, 2, 1], 1)]
+    dataset = load_split(write_folder([1, 2], annotations), "val")
+    assert [(image, [person.id for person in persons]) for image, _, persons in dataset.images()] == [
+        (1, [1, 3]),
+        (2, [2]),
+    ]
+
+
+def test_sources(write_folder: Any) -> None:
+    dataset = load_split(write_folder([1, 2, 3], [], source=["lsp", "street", "lsp"]), "val")
+    assert dataset.sources() == {"lsp": [1, 3], "street": [2]}
+    assert load_split(write_folder([1], []), "val").sources() == {}
+
+
+def test_missing_split_names_what_was_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"split 'val'.*val\.json.*person_keypoints_val2017\.json"):
+        load_split(tmp_path, "val")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        load_coco(tmp_path / "absent.json", [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "3",
+        '{"images": []}',
+        "[" * 100_000,
+        '{"images": [{"id": 1}], "annotations": []}',
+        json.dumps(
+            {"images": [], "annotations": [{"id": 1, "image_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1, 1, 2]}]}
+        ),
+        json.dumps({"images": [{"id": 1, "file_name": "a"}], "annotations": [{"id": 1, "image_id": 1}]}),
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a"}],
+                "annotations": [{"id": 1, "image_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1, 1, 2, 4]}],
+            }
+        ),
+    ],
+)
+def test_malformed(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "val.json"
+    file.write_text(content)
+    with pytest.raises(InputError, match="not in COCO's keypoint format"):
+        load_coco(file, [tmp_path])
+
+
+def test_missing_and_broken_pictures(tmp_path: Path, write_folder: Any, annotate: Any) -> None:
+    folder = write_folder([1], [annotate(1, 1, POINTS)])
+    (person,) = load_split(folder, "val").persons
+    (folder / "images" / "001.png").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        person.picture.read()
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(InputError, match="not a picture"):
+        read_image(broken)

@@ -1,0 +1,120 @@
+"""`danet train`: a training run from a TOML file, resumable at any time."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from danet.commands.command import Command
+from danet.commands.console import human, progress_bar
+from danet.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from danet_training.config import Phase, TrainConfig
+    from danet_training.loop import Trainer
+
+LOG_SECONDS = 30.0
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", type=Path, help="TOML file; training/configs has examples")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="states, checkpoints and logs")
+    parser.add_argument("--init", metavar="CHECKPOINT", type=Path, help="start from these weights")
+    parser.add_argument("--threads", type=int, help="cores for torch (all)")
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        import torch
+        from torch.utils.tensorboard import SummaryWriter
+
+        from danet_training.loop import train
+        from danet_training.validate import Validator
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("danet train", "train", error.name or "torch") from error
+    from danet_training.config import load_config
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    config = load_config(options.config)
+    trainer = _trainer(config, options)
+    validator = Validator(_validation_set(config), options.out, config.flip_test)
+    with SummaryWriter(str(options.out)) as board, progress_bar() as bar:
+        reporter = _Reporter(board, bar, trainer)
+
+        def validate(trainer: Trainer, phase: Phase) -> None:
+            reporter.validated(validator(trainer, phase), phase)
+
+        train(trainer, options.out, reporter.step, validate)
+    human().print(f"{options.out}: {trainer.samples_seen} samples seen", markup=False)
+    return 0
+
+
+def _trainer(config: TrainConfig, options: argparse.Namespace) -> Trainer:
+    """A trainer that continues the state in the output folder, starts from a checkpoint, or from nothing."""
+    import torch
+
+    from danet_training.loop import STATE, Trainer, training_spec
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    trainer = Trainer(config, training_spec(config), device)
+    state = options.out / STATE
+    if state.exists():
+        trainer.load(state)
+    elif options.init:
+        trainer.start_from(options.init)
+    return trainer
+
+
+def _validation_set(config: TrainConfig) -> Any:
+    from danet_evaluation.coco import load_split
+    from danet_evaluation.rendered import rendered_dataset
+
+    source = config.validation
+    if source is None:
+        return None
+    if source.kind == "rendered":
+        return rendered_dataset(source.persons)
+    if not source.folder:
+        raise InputError('training config: validation of kind "coco" needs a folder')
+    return load_split(Path(source.folder), source.split)
+
+
+class _Reporter:
+    """Progress for people, scalars for TensorBoard."""
+
+    def __init__(self, board: Any, bar: Any, trainer: Trainer) -> None:
+        self._board = board
+        self._bar = bar
+        self._trainer = trainer
+        self._task = bar.add_task("samples", total=trainer.config.total_samples, completed=trainer.samples_seen)
+        self._losses: list[float] = []
+        self._logged = time.monotonic()
+        self._logged_samples = trainer.samples_seen
+
+    def step(self, seen: int, loss: float) -> None:
+        """After each optimiser step."""
+        self._losses.append(loss)
+        self._bar.update(self._task, completed=seen)
+        elapsed = time.monotonic() - self._logged
+        if elapsed < LOG_SECONDS:
+            return
+        mean, rate = sum(self._losses) / len(self._losses), (seen - self._logged_samples) / elapsed
+        self._board.add_scalar("loss", mean, seen)
+        self._board.add_scalar("samples_per_second", rate, seen)
+        self._board.add_scalar("learning_rate", self._trainer.learning_rate(), seen)
+        human().print(f"{seen} samples, loss {mean:.6f}, {rate:.1f}/s", markup=False)
+        self._losses.clear()
+        self._logged, self._logged_samples = time.monotonic(), seen
+
+    def validated(self, ap: float | None, phase: Phase) -> None:
+        """After each validation."""
+        if ap is not None:
+            seen = self._trainer.samples_seen
+            self._board.add_scalar("val/AP", ap, seen)
+            human().print(f"{seen} samples, AP {ap:.4f} at {phase.input_size[0]}x{phase.input_size[1]}", markup=False)
+
+
+COMMAND = Command("train", "Train a network from a TOML config.", _add_arguments, _run)
