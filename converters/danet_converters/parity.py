@@ -45,8 +45,8 @@ class Parity:
     keypoints: float
     """Largest distance in crop pixels, over keypoints whose place is determined."""
     undetermined: int
-    """Keypoints whose best cells lie closer together in response than the heatmaps may differ, so
-    that either is a right answer."""
+    """Keypoints whose best cells lie closer together in response than the two maps differ, so that
+    either is a right answer."""
     compared: int
     """Keypoints in all."""
 
@@ -76,17 +76,26 @@ def compare(reference: Backend, candidate: Backend, spec: ModelSpec, crops: NDAr
         raise BackendError(f"the exported model answers {found.shape}, the checkpoint {expected.shape}")
     spread = float(expected.max() - expected.min()) or 1.0
     difference = float(np.abs(found - expected).max())
+    if not np.isfinite(difference):
+        return Parity(float("inf"), float("inf"), 0, expected.shape[0] * expected.shape[1])
     points, other = decode(expected, spec)[0], decode(found, spec)[0]
-    clear = _margins(expected, spec) > 2 * difference
+    kernel = spec.decoder.blur_kernel
+    smooth = blur(expected, kernel)
+    moved = np.abs(blur(found, kernel) - smooth).max((2, 3))
+    clear = _margins(smooth, spec) > 2 * moved
     distance = np.linalg.norm(points - other, axis=2)
-    worst = float(distance[clear].max(initial=0.0)) if np.isfinite(difference) else float("inf")
-    return Parity(difference / spread, worst, int((~clear).sum()), clear.size)
+    return Parity(difference / spread, float(distance[clear].max(initial=0.0)), int((~clear).sum()), clear.size)
 
 
-def _margins(heatmaps: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
-    """Smallest gap (N, K) between the successive responses that the decoder looks at, and the next."""
+def _margins(responses: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
+    """Smallest gap (N, K) between the successive responses that the decoder looks at, and the next.
+
+    Args:
+        responses: blurred heatmaps (N, K, h, w).
+        spec: its decoder looks at 1 + len(offsets) responses.
+    """
     ranked = 2 + len(spec.decoder.offsets)
-    flat = blur(heatmaps, spec.decoder.blur_kernel).reshape(*heatmaps.shape[:2], -1)
+    flat = responses.reshape(*responses.shape[:2], -1)
     best = np.sort(np.partition(flat, -ranked, axis=2)[..., -ranked:], axis=2)
     gaps: NDArray[np.float32] = np.diff(best, axis=2).min(2)
     return gaps

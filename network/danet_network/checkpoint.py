@@ -213,8 +213,10 @@ def _torch_values(data: bytes) -> dict[Any, Any]:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-        if unpacked > len(data):  # torch.save does not compress, so this would be a zip bomb
-            raise ModelFileError(f"a PyTorch file of {len(data)} bytes that unpacks to {unpacked}, refused")
+            if unpacked > len(data):  # torch.save does not compress, so this would be a zip bomb
+                raise ModelFileError(f"a PyTorch file of {len(data)} bytes that unpacks to {unpacked}, refused")
+            if damaged := archive.testzip():  # torch.load does not look at checksums
+                raise ValueError(f"the checksum of {damaged} is wrong")
         values = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except ModelFileError:
         raise

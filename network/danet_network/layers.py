@@ -147,7 +147,8 @@ class OrthogonalLayer(nn.Module):
         body = self.expand(body * factors if self.placement == "bottleneck" else body)
         if self.placement == "output":
             body = body * factors
-        return body if self.spatial_attention is None else self.spatial_attention(features, body)
+        new: Tensor = body if self.spatial_attention is None else self.spatial_attention(features, body)
+        return new
 
 
 class SecondOrderFusion(nn.Module):

@@ -28,6 +28,7 @@ MAX_OPCODES = 1_000_000
 _COPIES = 4
 """Bytes that may be copied out of the file, in file sizes. An honest file needs two (text to bytes, bytes
 to array); a file that builds many arrays from one remembered string is stopped here."""
+_NEWEST_PROTOCOL = 5
 _DTYPES = frozenset({"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"})
 
 
@@ -224,6 +225,12 @@ def _push_integer(machine: _Machine, value: int) -> None:
     machine.stack.append(value)
 
 
+def _protocol(machine: _Machine, version: int) -> None:
+    del machine
+    if version > _NEWEST_PROTOCOL:
+        _refuse(f"protocol {version}, expected at most {_NEWEST_PROTOCOL}")
+
+
 def _named(machine: _Machine, module: object, name: object) -> None:
     if not isinstance(module, str) or not isinstance(name, str):
         _refuse("a name that is not text")
@@ -289,6 +296,7 @@ _WITH_ARGUMENT: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(_INTEGERS, _push_integer),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _Machine.remember),
     **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _Machine.recall),
+    "PROTO": _protocol,
     "GLOBAL": _global,
     "INST": _instance,
 }
@@ -315,7 +323,7 @@ _PLAIN: dict[str, Callable[[_Machine], None]] = {
     "APPEND": lambda machine: _extend(machine, machine.pop_many(1)),
     "APPENDS": lambda machine: _extend(machine, machine.pop_to_mark()),
 }
-_NO_EFFECT = frozenset({"PROTO", "FRAME", "STOP"})
+_NO_EFFECT = frozenset({"FRAME", "STOP"})
 
 
 def _run(data: bytes) -> object:

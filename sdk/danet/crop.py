@@ -89,17 +89,23 @@ def crop_persons(
 def _addressable(
     frame: NDArray[np.uint8], affine: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """The part of a huge frame that the crop looks at, with the affine that fits it."""
+    """The part of a huge frame that the crop looks at, with the affine that fits it.
+
+    A part that is itself too large is thinned to every second, third, ... pixel: such a crop skips
+    more pixels than that anyway.
+    """
     if max(frame.shape[:2]) <= MAX_WARP_SIDE:
         return frame, affine
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], size], np.float64)[None]
     inside = to_frame(corners, affine[None])[0]
     limit = np.array(frame.shape[1::-1])
     low = np.clip(np.floor(inside.min(0)) - 2, 0, limit - 1).astype(int)
-    high = np.minimum(np.clip(np.ceil(inside.max(0)) + 2, low + 1, limit), low + MAX_WARP_SIDE).astype(int)
+    high = np.clip(np.ceil(inside.max(0)) + 2, low + 1, limit).astype(int)
+    step = -(-int((high - low).max()) // MAX_WARP_SIDE)
     shifted = affine.copy()
     shifted[:, 2] += affine[:, :2] @ low
-    return np.ascontiguousarray(frame[low[1] : high[1], low[0] : high[0]]), shifted
+    shifted[:, :2] *= step
+    return np.ascontiguousarray(frame[low[1] : high[1] : step, low[0] : high[0] : step]), shifted
 
 
 def to_frame(points: NDArray[np.floating], affines: NDArray[np.float64]) -> NDArray[np.float64]:

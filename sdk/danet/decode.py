@@ -91,6 +91,7 @@ def decode(heatmaps: NDArray[np.float32], spec: ModelSpec) -> tuple[NDArray[np.f
         length = np.hypot(way[:, 0], way[:, 1])[:, None]
         location += np.divide(offset * way, length, out=np.zeros_like(way), where=length > 1e-3)
     raw = np.take_along_axis(finite.reshape(responses.shape), peaks[0][:, None], axis=1)
-    scores = np.clip(raw / spec.decoder.heatmap_peak, 0, 1).reshape(persons, keypoints)
+    peak = spec.decoder.heatmap_peak
+    scores = (np.clip(raw, 0, peak) / peak).reshape(persons, keypoints)
     points = (location + 0.5) * spec.stride - 0.5
     return points.reshape(persons, keypoints, 2).astype(np.float32), scores.astype(np.float32)

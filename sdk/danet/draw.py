@@ -21,13 +21,13 @@ def _side(names: tuple[str, ...], *indices: int) -> tuple[int, int, int]:
 
 def _fixed(point: NDArray[np.floating]) -> tuple[int, int]:
     """OpenCV's fixed-point form; clipped, since far-off points would overflow its 32 bits."""
-    x, y = np.clip(np.rint(point * (1 << _SHIFT)), -(1 << 26), 1 << 26)
+    x, y = np.rint(np.clip(point, -(1 << 22), 1 << 22) * (1 << _SHIFT))
     return int(x), int(y)
 
 
 def line_width(box: NDArray[np.floating], frame_height: int) -> int:
     """Line width in pixels that suits a person's box (4,) xyxy in a frame of that height."""
-    height = min(float(box[3] - box[1]), frame_height)
+    height = min(float(box[3]) - float(box[1]), frame_height)
     return int(np.clip(round(height / 90), 1, 8))
 
 
@@ -47,7 +47,7 @@ def draw_poses(
     Args:
         frame: (H, W, 3) uint8 BGR; not changed.
         keypoints: (N, K, 2) float32, frame pixels.
-        scores: (N, K) float32; keypoints below `threshold` and their limbs are left out.
+        scores: (N, K) float32; keypoints below `threshold` or not finite are left out, with their limbs.
         boxes: (N, 4) float32 xyxy, frame pixels; they set the line width.
         names: of the keypoints; "left_..." and "right_..." set the colours.
         skeleton: pairs of keypoint indices.
@@ -59,7 +59,7 @@ def draw_poses(
         width = line_width(box, frame.shape[0])
         if with_boxes:
             cv2.rectangle(canvas, _fixed(box[:2]), _fixed(box[2:]), (200, 200, 200), 1, cv2.LINE_AA, _SHIFT)
-        shown = confidences >= threshold
+        shown = (confidences >= threshold) & np.isfinite(points).all(axis=1)
         for first, second in skeleton:
             if shown[first] and shown[second]:
                 color = _side(names, first, second)

@@ -84,7 +84,7 @@ class PoseEstimator:
         self.flip_test = flip_test
         self.box_format: BoxFormat = box_format
         self._backend: Backend | None = loaded.backend
-        self._sizes = loaded.batch_sizes or batch_sizes(batch_size or DEFAULT_BATCH_SIZE)
+        self._sizes = loaded.batch_sizes or batch_sizes(DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
         if threads is not None:
             cv2.setNumThreads(threads)
 
@@ -159,7 +159,7 @@ class PoseEstimator:
             batch = crops[start : start + persons]
             if persons < size:
                 batch = np.concatenate((batch, np.zeros((size - persons, *crops.shape[1:]), np.uint8)))
-            answer = backend.run(batch)
+            answer = np.asarray(backend.run(batch))
             if answer.shape != (size, *heatmaps.shape[1:]):
                 raise BackendError(
                     f"the model answered {answer.shape}, its spec promises {(size, *heatmaps.shape[1:])}; "

@@ -14,6 +14,8 @@ from danet.errors import InputError
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 MAX_COORDINATE = 1_000_000.0
 """Beyond this cv2.warpAffine's fixed-point source coordinates overflow."""
+MIN_SIDE = 0.001
+"""Pixels; a box this small is a mistake, and far smaller ones overflow the crop's scale."""
 
 
 def as_bgr(frame: Any) -> NDArray[np.uint8]:
@@ -24,7 +26,10 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
     Raises:
         InputError: anything else. Float and 16-bit frames are refused since their range is a guess.
     """
-    array = np.asarray(frame)
+    try:
+        array = np.asarray(frame)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"frame of type {type(frame).__name__} is no (H, W, 3) array of uint8 ({error})") from error
     if array.dtype != np.uint8:
         raise InputError(
             f"frame of dtype {array.dtype}, expected uint8 in 0..255; convert it, "
@@ -46,18 +51,18 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
 
     Args:
         boxes: anything that numpy makes (N, 4) of; None is the whole frame as one box; an empty
-            sequence is no box.
+            sequence is no box. Text and booleans are no numbers.
         box_format: what the four numbers are.
         frame_size: (height, width), for None.
 
     Raises:
-        InputError: another shape, NaN or infinity, a width or height that is not above 0, or
+        InputError: another shape, NaN or infinity, a width or height under a thousandth of a pixel, or
             coordinates beyond a million pixels.
     """
     if boxes is None:
         return np.array([[0, 0, frame_size[1], frame_size[0]]], np.float64)
     array = _numbers(boxes)
-    if array.size == 0:
+    if array.ndim and len(array) == 0:
         return np.empty((0, 4), np.float64)
     if array.ndim != 2 or array.shape[1] != 4:
         raise InputError(f"boxes of shape {array.shape}, expected (N, 4) {box_format}; one box is [[...]]")
@@ -65,13 +70,17 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
     _refuse(~np.isfinite(edges).all(1), array, "finite numbers")
     _refuse((edges[:, 2:] <= edges[:, :2]).any(1), array, f"a width and height above 0 in {box_format}")
     _refuse((np.abs(edges) > MAX_COORDINATE).any(1), array, f"coordinates within {MAX_COORDINATE:.0f} pixels")
+    _refuse((edges[:, 2:] - edges[:, :2] < MIN_SIDE).any(1), array, f"a width and height of at least {MIN_SIDE} pixels")
     return edges
 
 
 def _numbers(boxes: Any) -> NDArray[np.float64]:
     try:
-        return np.asarray(boxes, np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
+        array = np.asarray(boxes)
+        if array.dtype.kind not in "iufO":
+            raise TypeError(f"they are of dtype {array.dtype}")
+        return array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(f"boxes are not an (N, 4) array of numbers ({error})") from error
 
 
@@ -79,10 +88,11 @@ def _edges(boxes: NDArray[np.float64], box_format: BoxFormat) -> NDArray[np.floa
     first, second = boxes[:, :2], boxes[:, 2:]
     if box_format == "xyxy":
         return boxes
-    if box_format == "xywh":
-        return np.concatenate((first, first + second), axis=1)
-    if box_format == "cxcywh":
-        return np.concatenate((first - second / 2, first + second / 2), axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by the caller
+        if box_format == "xywh":
+            return np.concatenate((first, first + second), axis=1)
+        if box_format == "cxcywh":
+            return np.concatenate((first - second / 2, first + second / 2), axis=1)
     raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
 
 
@@ -109,6 +119,8 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:  # a path with a null character
+        raise InputError(f"{str(path)!r}: {error}") from error
     except cv2.error as error:
         raise InputError(f"{path}: OpenCV refuses the picture ({error.err})") from error
     if image is None:

@@ -105,7 +105,7 @@ class ModelSpec:
                 self.input_size,
                 "multiples of stride",
             ),
-            (all(map(isfinite, self.mean)), "mean", self.mean, "finite numbers"),
+            (all(0 <= value <= 255 for value in self.mean), "mean", self.mean, "numbers in 0..255"),
             (all(isfinite(value) and value > 0 for value in self.std), "std", self.std, "numbers above 0"),
             (isfinite(self.box_padding) and 0.1 <= self.box_padding <= 10, "box_padding", self.box_padding, "0.1..10"),
             (1 <= count <= 1024, "keypoints", count, "1..1024 names"),
@@ -118,14 +118,21 @@ class ModelSpec:
                 "odd, 1..63",
             ),
             (len(self.decoder.offsets) <= 8, "decoder.offsets", self.decoder.offsets, "8 at most"),
-            (all(map(isfinite, self.decoder.offsets)), "decoder.offsets", self.decoder.offsets, "finite numbers"),
+            (
+                all(-8 <= offset <= 8 for offset in self.decoder.offsets),
+                "decoder.offsets",
+                self.decoder.offsets,
+                "numbers in -8..8",
+            ),
             (self.decoder.flip_shift in (0, 1), "decoder.flip_shift", self.decoder.flip_shift, "0 or 1"),
             (
-                isfinite(self.decoder.heatmap_peak) and self.decoder.heatmap_peak > 0,
+                1e-6 <= self.decoder.heatmap_peak <= 1e6,
                 "decoder.heatmap_peak",
                 self.decoder.heatmap_peak,
-                "a number above 0",
+                "1e-6..1e6",
             ),
+            (all(isfinite(metric.value) for metric in self.metrics), "metrics", self.metrics, "finite values"),
+            (1 <= self.format_version <= FORMAT_VERSION, "format_version", self.format_version, f"1..{FORMAT_VERSION}"),
         )
         for valid, name, value, expected in checks:
             if not valid:
@@ -180,7 +187,10 @@ def _parse(kind: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         return _parse_tuple(arguments, value, where)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError as error:
+            raise ModelSpecError(f"{where}: {error}") from error
     if not isinstance(value, kind) or isinstance(value, bool):
         raise ModelSpecError(f"{where}: a {type(value).__name__}, expected {kind.__name__}")
     return value

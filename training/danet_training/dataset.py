@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
+from danet.scenes.scene import render_scene
 from danet_evaluation.coco import KeypointDataset, Picture, load_split
 from danet_training.augment import Sample, make_sample
 from danet_training.config import Augmentation, Source
@@ -48,8 +50,6 @@ class RenderedSource:
 
     def draw(self, spec: ModelSpec, options: Augmentation, rng: np.random.Generator) -> Sample:
         """One augmented crop of a fresh scene."""
-        from danet.scenes.scene import render_scene
-
         while True:
             scene = render_scene(int(rng.integers(1 << 62)), self.FRAME, persons=int(rng.integers(1, 4)))
             if len(scene.boxes):
@@ -109,8 +109,6 @@ def open_source(source: Source) -> CocoSource | RenderedSource:
 
 
 def _one_thread(_: int) -> None:
-    import cv2
-
     cv2.setNumThreads(0)  # the workers are the parallelism
     torch.set_num_threads(1)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from danet.errors import ModelFileError
 from danet.files import write_beside
@@ -20,6 +20,7 @@ from danet_network.checkpoint import load_checkpoint
 from danet_network.config import danet_config
 from danet_network.model import STRIDE, DANet
 from danet_network.normalise import Normalise
+from danet_training.average import warmed_up_ema
 from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
 from danet_training.targets import total_loss
@@ -49,8 +50,7 @@ class Trainer:
         self.device = device
         network = DANet(danet_config(config.network, config.preset)).to(device)
         self.model: DANet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-        self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        self.average = AveragedModel(self.model, multi_avg_fn=warmed_up_ema(config.ema_decay), use_buffers=True)
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
         self.samples_seen = 0
         self.normalise = Normalise(spec).to(device)

@@ -59,6 +59,8 @@ def _network_facts(path: Path) -> dict[str, Any]:
 
 def _print(facts: dict[str, Any]) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     spec, cpu = facts.pop("spec"), facts.pop("cpu")
     size = facts.pop("bytes")
     table.add_row("file", f"{facts.pop('file')} ({size / 1e6:.2f} MB)")

@@ -7,6 +7,7 @@ import math
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from danet.scenes.canvas import SHIFT, Brush, Canvas, Light, Points, fill, fixed, hull, paint
 from danet.scenes.head import CIRCLE
@@ -38,7 +39,13 @@ def background(rng: Generator, size: tuple[int, int]) -> Image:
 
 
 def _surface(rng: Generator, height: int, width: int) -> Image:
-    """A gradient under coloured noise."""
+    """A gradient under coloured noise; large ones are enlarged, which costs less than to mix all pixels."""
+    factor = max(1, max(height, width) // 600)
+    small = _mixture(rng, max(1, height // factor), max(1, width // factor))
+    return small if factor == 1 else resized(small, width, height)
+
+
+def _mixture(rng: Generator, height: int, width: int) -> Image:
     corners = np.array([muted(rng) for _ in range(4)], np.uint8).reshape(2, 2, 3)
     gradient = resized(corners, width, height)
     if coin(rng, 0.15):
@@ -50,8 +57,8 @@ def _surface(rng: Generator, height: int, width: int) -> Image:
 def clutter(canvas: Canvas, light: Light, rng: Generator) -> None:
     """Polygons, ellipses, lines, marks like text, boxes and limb-like bars, few or many."""
     density = between(rng, 0, 1) ** 1.5
-    surfaces = [_surface_material(rng) for _ in range(3)]
-    for _ in range(int(2 + 26 * density)):
+    surfaces = [_surface_material(rng) for _ in range(2)]
+    for _ in range(int(2 + 22 * density)):
         kind = pick(rng, _KINDS, _KIND_WEIGHTS)
         if kind == "bar":
             _bar(canvas, light, pick(rng, surfaces), rng)
@@ -75,7 +82,7 @@ def _surface_material(rng: Generator) -> Material:
     return cloth(rng, muted(rng), muted(rng), pick(rng, PATTERNS))
 
 
-def _anywhere(canvas: Canvas, rng: Generator) -> Points:
+def _anywhere(canvas: Canvas, rng: Generator) -> NDArray[np.float64]:
     height, width = canvas.ids.shape
     return np.array((between(rng, -0.05, 1.05) * width, between(rng, -0.05, 1.05) * height))
 
@@ -93,7 +100,7 @@ def _blob(canvas: Canvas, rng: Generator) -> Points:
     turn = between(rng, 0, math.pi)
     axes = np.array((reach, reach * between(rng, 0.3, 1)))
     cosine, sine = math.cos(turn), math.sin(turn)
-    return center + (CIRCLE * axes) @ np.array(((cosine, sine), (-sine, cosine)))
+    return hull(center + (CIRCLE * axes) @ np.array(((cosine, sine), (-sine, cosine))))
 
 
 def _brush(canvas: Canvas, light: Light, surface: Material, rng: Generator) -> Brush:
@@ -117,11 +124,11 @@ def _slab(canvas: Canvas, light: Light, surface: Material, rng: Generator) -> No
     center, reach = _anywhere(canvas, rng), 1.3 * _reach(canvas, rng)
     half = np.array((reach * between(rng, 0.3, 1.2), reach * between(rng, 0.2, 1)))
     corners = center + half * np.array(((-1, -1), (1, -1), (1, 1), (-1, 1)))
-    paint(canvas, corners, (0.0, 1.0), _brush(canvas, light, surface, rng), 0, rng)
+    paint(canvas, hull(corners), (0.0, 1.0), _brush(canvas, light, surface, rng), 0, rng)
     if coin(rng, 0.5):
         slope = half * np.array((between(rng, -0.4, 0.4), -between(rng, 0.1, 0.4)))
         lid = np.stack((corners[0], corners[1], corners[1] + slope, corners[0] + slope))
-        fill(canvas, lid, muted(rng), 0)
+        fill(canvas, hull(lid), muted(rng), 0)
 
 
 def _lines(canvas: Canvas, rng: Generator) -> None:
@@ -130,8 +137,8 @@ def _lines(canvas: Canvas, rng: Generator) -> None:
     along = _reach(canvas, rng) * 2.5 * rng.normal(size=2)
     thickness, color = 1 + below(rng, 3), vivid(rng) if coin(rng, 0.3) else muted(rng)
     starts = start + step * np.arange(1 + below(rng, 9))[:, None]
-    segments = fixed(np.stack((starts, starts + along), axis=1).reshape(-1, 2)).reshape(-1, 2, 2)
-    cv2.polylines(canvas.image, segments, False, color, thickness, cv2.LINE_AA, SHIFT)
+    vertices = fixed(np.stack((starts, starts + along), axis=1).reshape(-1, 2))
+    cv2.polylines(canvas.image, list(vertices.reshape(-1, 2, 2)), False, color, thickness, cv2.LINE_AA, SHIFT)
 
 
 def _text(canvas: Canvas, rng: Generator) -> None:
@@ -163,7 +170,23 @@ def cover(canvas: Canvas, light: Light, rng: Generator, near: tuple[float, float
         "ball": center + 0.6 * reach * CIRCLE,
     }[kind]
     axis: tuple[float, float] = (1.0, 0.0) if kind == "table" else (0.0, 1.0)
-    paint(canvas, outline, axis, _brush(canvas, light, surface, rng), code, rng)
+    paint(canvas, hull(outline), axis, _brush(canvas, light, surface, rng), code, rng)
+
+
+def seat(canvas: Canvas, light: Light, rng: Generator, hips: tuple[float, float], scale: float, code: int) -> None:
+    """A box to sit on.
+
+    Args:
+        canvas: where to draw.
+        light: the scene's light.
+        rng: draws the box.
+        hips: x, y of who sits, frame pixel indices.
+        scale: pixels per standing height.
+        code: its number in the id buffer.
+    """
+    width, depth = between(rng, 0.1, 0.4), between(rng, 0.12, 0.4)
+    corners = np.array(((-width, 0.04), (width, 0.04), (width, depth), (-width, depth))) * scale + np.array(hips)
+    paint(canvas, hull(corners), (0.0, 1.0), _brush(canvas, light, _surface_material(rng), rng), code, rng)
 
 
 def tint(rng: Generator) -> Color:

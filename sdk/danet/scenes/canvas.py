@@ -18,7 +18,7 @@ Points = NDArray[np.float32]
 SHIFT = 4
 """Fractional bits of the coordinates that OpenCV's drawing functions take."""
 
-SMALLEST_TEXTURED = 5
+SMALLEST_TEXTURED = 6
 """Pixels of breadth below which a part gets one flat colour."""
 
 PROFILES = 17
@@ -50,7 +50,7 @@ def sample_light(rng: Generator) -> Light:
     cosines = np.linspace(-1, 1, PROFILES)[:, None]
     across = np.linspace(-0.97, 0.97, 32)[None, :]
     diffuse = np.maximum(0, across * cosines + np.sqrt(1 - across**2) * frontal) / np.hypot(1, frontal)
-    shade = np.clip(128 * (ambient + (1.12 - ambient) * diffuse), 0, 255).astype(np.uint8)
+    shade = np.clip(128 * (ambient + (1.22 - ambient) * diffuse), 0, 255).astype(np.uint8)
     return Light((float(np.cos(angle)), float(np.sin(angle))), np.repeat(shade[:, :, None], 3, axis=2))
 
 
@@ -68,9 +68,10 @@ class Canvas:
         return int(self.ids[row, column]) if 0 <= row < height and 0 <= column < width else None
 
 
-def fixed(points: Points) -> NDArray[np.int32]:
+def fixed(points: NDArray[np.floating]) -> NDArray[np.int32]:
     """Pixel indices (K, 2) in OpenCV's fixed point."""
-    return np.rint(points * (1 << SHIFT)).astype(np.int32)
+    vertices: NDArray[np.int32] = np.rint(points * (1 << SHIFT)).astype(np.int32)
+    return vertices
 
 
 def hull(points: NDArray[np.floating]) -> Points:
@@ -118,7 +119,7 @@ def paint(canvas: Canvas, outline: Points, axis: tuple[float, float], brush: Bru
     cv2.threshold(mask, 254, 255, cv2.THRESH_BINARY, dst=mask)
     tile, to_frame = _shaded_tile(outline, axis, brush, rng)
     to_frame[:, 2] -= (left, top)
-    covering = cv2.warpAffine(tile, to_frame, (right - left, bottom - top), borderMode=cv2.BORDER_REPLICATE)
+    covering = cv2.warpAffine(tile, to_frame, (right - left, bottom - top))
     cv2.copyTo(covering, mask, canvas.image[top:bottom, left:right])
 
 
@@ -126,7 +127,7 @@ def _shaded_tile(
     outline: Points, axis: tuple[float, float], brush: Brush, rng: Generator
 ) -> tuple[Image, NDArray[np.float64]]:
     """A lit piece of the texture and the matrix (2, 3) that lays it over the outline's oriented box."""
-    # columns: across (right-hand normal of the axis), along
+    # rows: across (the axis turned by a quarter), along
     basis = np.array(((-axis[1], axis[0]), (axis[0], axis[1])))
     turned = outline @ basis.T
     low = turned.min(axis=0)
@@ -137,8 +138,9 @@ def _shaded_tile(
     piece = brush.material.texture[top : top + rows, left : left + columns]
     profile = resized(brush.light.across(-axis[1], axis[0]), columns, rows)
     tile = cv2.multiply(piece, profile, scale=1 / 128).astype(np.uint8, copy=False)
-    to_frame = np.empty((2, 3))
-    to_frame[:, 0] = basis[0] * (breadth / columns)
-    to_frame[:, 1] = basis[1] * (length / rows)
-    to_frame[:, 2] = low @ basis
+    # the outline lies within the middles of the tile's outer texels, so that no border is blended in
+    wide, long = breadth / (columns - 1), length / (rows - 1)
+    offset = low @ basis
+    (across_x, across_y), (along_x, along_y) = (-axis[1], axis[0]), axis
+    to_frame = np.array(((across_x * wide, along_x * long, offset[0]), (across_y * wide, along_y * long, offset[1])))
     return tile, to_frame

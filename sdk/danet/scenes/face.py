@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 from danet.scenes import parts
 from danet.scenes.canvas import SHIFT, fixed, hull
 from danet.scenes.head import (
-    AXES,
     BRIDGE,
     CIRCLE,
     EARS,
     EYE_X,
     EYE_Y,
     EYES,
-    FACE_DIRECTION,
     JAW,
     MOUTH_Y,
     NOSE,
     HeadView,
+    cap_around,
     on_face,
 )
 from danet.scenes.outfit import Outfit
@@ -53,12 +52,18 @@ SMALLEST_FACE = 9.0
 """Pixels of head height below which a face has no features worth drawing."""
 
 
+MOST_TURNED_FACE = 0.35
+"""Cosine between face and line of sight beyond which the sliver still in sight is left out."""
+
+
 def _patch(x: float, y: float, width: float, height: float, out: float = 0.0) -> NDArray[np.float64]:
     """An ellipse (12, 3) on the face's surface, lifted `out` towards the front."""
     points = [on_face(x + width * c, y + height * s) for c, s in CIRCLE[::2]]
     return np.array(points) - (0, 0, out)
 
 
+FACE = cap_around(0.255, -0.967, 68)
+SCARFED_FACE = cap_around(0.255, -0.967, 58)
 SOCKETS = tuple(_patch(sign * EYE_X, EYE_Y - 0.012, 0.095, 0.058) for sign in (1, -1))
 WHITES = tuple(_patch(sign * EYE_X, EYE_Y, 0.066, 0.030) for sign in (1, -1))
 IRISES = tuple(_patch(sign * EYE_X, EYE_Y, 0.028, 0.028) for sign in (1, -1))
@@ -68,13 +73,13 @@ MOUTH = _patch(0, MOUTH_Y, 0.115, 0.024, 0.04)
 LIP_GAP = _patch(0, MOUTH_Y, 0.10, 0.006, 0.045)
 BEARD = _patch(0, MOUTH_Y + 0.05, 0.21, 0.125, 0.02)
 NOSTRILS = np.array(((0.06, 0.185, -0.42), (-0.06, 0.185, -0.42), (0.0, 0.20, -0.45)))
-VISOR = np.array(((0.26, -0.27, -0.36), (-0.26, -0.27, -0.36), (0.15, -0.20, -0.72), (-0.15, -0.20, -0.72)))
+VISOR = np.array(((0.27, -0.29, -0.34), (-0.27, -0.29, -0.34), (0.16, -0.26, -0.64), (-0.16, -0.26, -0.64)))
 EAR_AXES = np.array((0.035, 0.10, 0.062))
 
 
 @dataclass(frozen=True)
 class Expression:
-    """How the face of one picture looks: mouth opening in head heights, lip colour strength, smile."""
+    """The mouth: opening in head heights, strength of the lips' colour from 0 to 1."""
 
     opening: float
     lips: float
@@ -93,14 +98,20 @@ def ears_covered(outfit: Outfit) -> bool:
 def draw_head(painter: Painter, view: HeadView, outfit: Outfit, expression: Expression) -> None:
     """Draws everything that turns with the head, far side first."""
     bare = not ears_covered(outfit)
-    _draw_jaw(painter, view, outfit)
+    if view.facing < 0.7:
+        _draw_jaw(painter, view, outfit)
     if bare:
         _draw_ears(painter, view, outfit, near=False)
     _draw_hair(painter, view, outfit)
+    # a crown that is turned away shows as a crescent above the face, which then covers its middle
+    crown_last = float(CROWN @ view.away()) < 0
+    if not crown_last:
+        _draw_headwear(painter, view, outfit)
     _draw_face(painter, view, outfit, expression)
     if bare:
         _draw_ears(painter, view, outfit, near=True)
-    _draw_headwear(painter, view, outfit)
+    if crown_last:
+        _draw_headwear(painter, view, outfit)
 
 
 def _draw_jaw(painter: Painter, view: HeadView, outfit: Outfit) -> None:
@@ -120,16 +131,15 @@ def _draw_ears(painter: Painter, view: HeadView, outfit: Outfit, near: bool) -> 
         turned = view.side_facing(side)
         if (turned > -EAR_TURN) != near:
             continue
-        scaled = view.linear * EAR_AXES
-        lower = np.linalg.cholesky(scaled @ scaled.T + 1e-9 * np.eye(2))
-        outline = view.project(EARS[side][None]) + CIRCLE[::2] @ lower.T
+        outline = view.ellipsoid(EARS[side], EAR_AXES)
         part = parts.LEFT_EAR + side
         painter.textured(outline, view.up(), outfit.skin, part)
 
 
 def _draw_face(painter: Painter, view: HeadView, outfit: Outfit, expression: Expression) -> None:
-    face = view.cap(FACE_DIRECTION, 68 if outfit.headwear != "scarf" else 58)
-    if face is None:
+    shape = SCARFED_FACE if outfit.headwear == "scarf" else FACE
+    face = view.cap(shape)
+    if face is None or float(shape.direction @ view.away()) > MOST_TURNED_FACE:
         return
     outline = hull(np.concatenate((face, view.ball(*JAW)))) if view.facing > -0.1 else face
     painter.textured(outline, view.up(), outfit.skin, parts.FACE)
@@ -176,12 +186,12 @@ def _draw_eye(painter: Painter, view: HeadView, outfit: Outfit, side: int) -> No
 
 def _draw_rim(painter: Painter, view: HeadView, side: int) -> None:
     vertices = fixed(view.project(GLASSES[side]))
-    thickness = max(1, round(0.025 * view.size))
+    thickness = max(1, round(0.014 * view.size))
     cv2.polylines(painter.canvas.image, [vertices], True, (40, 36, 36), thickness, cv2.LINE_AA, SHIFT)
 
 
 def _draw_nose(painter: Painter, view: HeadView, outfit: Outfit) -> None:
-    tip = NOSE + (0, 0.0, 0.05)
+    tip = NOSE + np.array((0, 0, 0.04))
     base = view.project(NOSTRILS)
     painter.flat(hull(base), _scaled(outfit.skin.mean, 0.55), parts.FACE)
     outline = hull(np.concatenate((view.ball(BRIDGE, 0.03), view.ball(tip, 0.05), base[:2])))
@@ -189,18 +199,22 @@ def _draw_nose(painter: Painter, view: HeadView, outfit: Outfit) -> None:
 
 
 CROWN = np.array((0.0, -0.96, 0.28))
-HATS = {"cap": (CROWN, 84.0, 1.09), "beanie": (CROWN, 88.0, 1.11), "helmet": (CROWN, 92.0, 1.22)}
-"""Direction, rim angle and volume of what sits on the skull."""
+HATS = {
+    "cap": (cap_around(-0.96, 0.28, 84), 1.09),
+    "beanie": (cap_around(-0.96, 0.28, 88), 1.11),
+    "helmet": (cap_around(-0.96, 0.28, 92), 1.22),
+}
+"""What sits on the skull, and its volume."""
 
 
 def _draw_headwear(painter: Painter, view: HeadView, outfit: Outfit) -> None:
     if outfit.headwear not in HATS:
         return
-    direction, degrees, volume = HATS[outfit.headwear]
+    shape, volume = HATS[outfit.headwear]
     visor = outfit.headwear == "cap"
     if visor and view.facing < 0:
         _draw_visor(painter, view, outfit)
-    dome = view.cap(direction / np.sqrt(direction @ direction), degrees, volume)
+    dome = view.cap(shape, volume)
     if dome is not None:
         painter.textured(dome, view.up(), outfit.hat, parts.SKULL)
     if visor and view.facing >= 0:
@@ -208,7 +222,7 @@ def _draw_headwear(painter: Painter, view: HeadView, outfit: Outfit) -> None:
 
 
 def _draw_visor(painter: Painter, view: HeadView, outfit: Outfit) -> None:
-    outline = hull(view.project(VISOR * (1.0, AXES[1] / 0.455, 1.0)))
+    outline = hull(view.project(VISOR))
     painter.flat(outline, _scaled(outfit.hat.mean, 0.7), parts.SKULL)
 
 

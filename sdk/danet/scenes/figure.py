@@ -28,6 +28,10 @@ FAR_SIDE = 0.82
 HEAD_NEARER = 0.035
 """Body units by which the head is drawn as if closer, so that the neck never covers the face."""
 
+HANDS = (parts.LEFT_HAND, parts.LEFT_HAND + 1)
+SMALLEST_RADIUS = 0.5
+"""Pixels of its thin end below which a finger or thumb is not worth drawing."""
+
 SUBPIXEL = 64
 """Keypoints are rounded to 1/64 pixel: processors differ in the last bits of a matrix product."""
 
@@ -64,19 +68,22 @@ def figure_keypoints(figure: Figure) -> NDArray[np.float64]:
 def draw_figure(canvas: Canvas, figure: Figure, light: Light, person: int, rng: Generator) -> None:
     """Draws all parts from far to near, under the ids of person number `person`."""
     painter = Painter(canvas, light, figure.camera, person, rng)
-    solids = figure_solids(figure)
-    outlines = painter.solids(solids)
+    solids = [made for made in figure_solids(figure) if _worth_drawing(made, figure.camera.scale)]
+    outlines = painter.projected(solids)
     view, expression = view_head(figure.skeleton, figure.camera), sample_expression(rng)
     head_depth = float(figure.skeleton.head_center[2]) - HEAD_NEARER
     order = sorted(range(len(solids)), key=lambda index: -solids[index].depth)
-    drawn = False
-    for index in order:
-        if not drawn and solids[index].depth < head_depth:
+    behind = sum(solids[index].depth >= head_depth for index in order)
+    for position, index in enumerate(order):
+        if position == behind:
             draw_head(painter, view, figure.outfit, expression)
-            drawn = True
-        painter.solid(solids[index], outlines[index])
-    if not drawn:
+        painter.textured(*outlines[index], solids[index].material, solids[index].part)
+    if behind == len(order):
         draw_head(painter, view, figure.outfit, expression)
+
+
+def _worth_drawing(made: Solid, scale: float) -> bool:
+    return made.part not in HANDS or float(made.radii[-1]) * scale > SMALLEST_RADIUS
 
 
 def figure_solids(figure: Figure) -> list[Solid]:
@@ -98,13 +105,20 @@ class Silhouette:
 
 def silhouette(canvas: Canvas, person: int) -> Silhouette:
     """Measures the person that was drawn last, before anything covers it."""
-    mask = cv2.inRange(canvas.ids, parts.code(person, 0), parts.code(person + 1, 0) - 1)  # type: ignore[call-overload]
+    mask = cv2.inRange(canvas.ids, parts.code(person, 0), parts.code(person + 1, 0) - 1)
     left, top, width, height = cv2.boundingRect(mask)
     return Silhouette((left, top, left + width, top + height), cv2.countNonZero(mask))
 
 
 def figure_visibility(canvas: Canvas, figure: Figure, keypoints: NDArray[np.float64], person: int) -> NDArray[np.int8]:
-    """0 outside the frame, 1 hidden, 2 visible, (17,) int8, from the finished id buffer."""
+    """0 outside the frame, 1 hidden, 2 visible, (17,) int8, from the finished id buffer.
+
+    Args:
+        canvas: with everything drawn.
+        figure: the person.
+        keypoints: (17, 2) float64, its keypoints, frame pixel indices.
+        person: its index, under which it was drawn.
+    """
     shows = _turned_to_camera(figure)
     levels = np.zeros(len(keypoints), np.int8)
     for index, (x, y) in enumerate(keypoints.tolist()):

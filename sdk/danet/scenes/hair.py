@@ -43,9 +43,9 @@ def hanging_solids(skeleton: Skeleton, outfit: Outfit) -> list[Solid]:
 def _lock(skeleton: Skeleton, outfit: Outfit, sign: int) -> Solid:
     reach = LOCKS[outfit.hair_style]
     balls: tuple[LocalBall, ...] = (
-        ((sign * 0.24, -0.32, -0.10), 0.10),
-        ((sign * 0.345, 0.05, 0.02), 0.10),
-        ((sign * 0.33, reach, 0.06), 0.09),
+        ((sign * 0.24, -0.32, -0.08), 0.09),
+        ((sign * 0.36, 0.05, 0.04), 0.08),
+        ((sign * 0.34, reach, 0.06), 0.07),
     )
     # tied to the head's own depth so that the strand in front of the cheek is drawn after the face
     return _local_solid(skeleton, outfit.hair, balls, 0.05)

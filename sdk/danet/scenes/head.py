@@ -27,10 +27,30 @@ BRIDGE = np.array((0.0, 0.0, -0.40))
 EYE_X, EYE_Y = 0.145, 0.005
 EAR = np.array((0.35, 0.07, 0.04))
 MOUTH_Y = 0.275
-FACE_DIRECTION = np.array((0.0, 0.255, -0.967))
-"""Middle of the face on the skull, as a unit vector of the skull scaled to a sphere."""
-
 CIRCLE = np.array([(math.cos(k * math.pi / 12), math.sin(k * math.pi / 12)) for k in range(24)], np.float32)
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A round part of the skull scaled to a unit sphere.
+
+    Args:
+        direction: (3,) unit vector to its middle.
+        cosine: of the angle from the middle to the edge.
+        rim: (24, 3) unit vectors along its edge.
+    """
+
+    direction: NDArray[np.float64]
+    cosine: float
+    rim: NDArray[np.float64]
+
+
+def cap_around(down: float, back: float, degrees: float) -> Cap:
+    """The cap within `degrees` of the direction (0, down, back)."""
+    direction = np.array((0.0, down, back)) / math.hypot(down, back)
+    second, third = np.array((1.0, 0.0, 0.0)), np.array((0.0, -direction[2], direction[1]))
+    radius, height = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    return Cap(direction, height, height * direction + radius * (CIRCLE[:, :1] * second + CIRCLE[:, 1:] * third))
 
 
 @dataclass(frozen=True)
@@ -73,47 +93,51 @@ class HeadView:
         x, y = columns[0] if math.hypot(*columns[0]) > 0.3 * self.size else columns[1]
         return float(x / math.hypot(x, y)), float(y / math.hypot(x, y))
 
+    def ellipsoid(self, center: NDArray[np.float64], axes: NDArray[np.float64]) -> Points:
+        """Silhouette (24, 2) of an ellipsoid whose axes are those of the head."""
+        scaled = self.linear * axes
+        # the silhouette of a linear image of the unit sphere is the ellipse of its Gram matrix
+        a, b, c = float(scaled[0] @ scaled[0]), float(scaled[0] @ scaled[1]), float(scaled[1] @ scaled[1])
+        first = math.sqrt(a + 1e-9)
+        lower = np.array(((first, b / first), (0.0, math.sqrt(max(c - b * b / (a + 1e-9), 0.0) + 1e-9))), np.float32)
+        return self.project(center[None]) + CIRCLE @ lower
+
     def skull(self, volume: float = 1.0) -> Points:
         """Silhouette (24, 2) of the skull enlarged by `volume`."""
-        scaled = self.linear * (AXES * volume)
-        lower = np.linalg.cholesky(scaled @ scaled.T + 1e-9 * np.eye(2))
-        return self.project(SKULL_CENTER[None]) + CIRCLE @ lower.T.astype(np.float32)
+        return self.ellipsoid(SKULL_CENTER, AXES * volume)
 
     def ball(self, center: NDArray[np.float64], radius: float) -> Points:
         """Outline (24, 2) of a ball in local units."""
         return self.project(center[None]) + CIRCLE * np.float32(radius * self.size)
 
-    def cap(self, direction: NDArray[np.float64], degrees: float, volume: float = 1.0) -> Points | None:
-        """Visible outline (M, 2) of the skull's cap around `direction`; None where it is turned away.
+    def away(self) -> NDArray[np.float64]:
+        """The line of sight (3,) as a unit vector of the skull scaled to a sphere."""
+        direction: NDArray[np.float64] = self.rotation[2] / AXES
+        return direction / math.sqrt(float(direction @ direction))
 
-        Args:
-            direction: (3,) unit vector of the skull scaled to a sphere.
-            degrees: angle from the cap's middle to its rim.
-            volume: enlarges the skull.
-        """
-        away = self.rotation[2] / AXES
-        away = away / math.sqrt(float(away @ away))
-        if float(direction @ away) > 0.35:
-            return None
-        rim = _rim(direction, degrees)
-        depth = rim @ away
-        # what lies behind the silhouette is brought onto it
-        shown = rim - np.maximum(depth, 0)[:, None] * away
-        shown /= np.sqrt((shown**2).sum(axis=1, keepdims=True))
-        return hull(self.project(SKULL_CENTER + AXES * volume * shown))
+    def cap(self, cap: Cap, volume: float = 1.0) -> Points | None:
+        """Outline (M, 2) around what is in sight of a part of the skull enlarged by `volume`; None if nothing is."""
+        away = self.away()
+        silhouette = _circle_across(away)
+        seen = np.concatenate((cap.rim[cap.rim @ away <= 0], silhouette[silhouette @ cap.direction > cap.cosine]))
+        return hull(self.project(SKULL_CENTER + AXES * volume * seen)) if len(seen) > 2 else None
 
     def keypoints(self) -> Points:
         """Nose, eyes and ears (5, 2), COCO order, frame pixel indices."""
         return self.project(LANDMARKS)
 
 
-def _rim(direction: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
-    helper = np.array((1.0, 0.0, 0.0))
-    second = np.cross(direction, helper)
-    second /= math.sqrt(float(second @ second))
-    third = np.cross(direction, second)
-    radius, height = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
-    return height * direction + radius * (CIRCLE[:, :1] * second + CIRCLE[:, 1:] * third)
+def _circle_across(axis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit vectors (24, 3) perpendicular to a unit vector (3,)."""
+    x, y, z = axis.tolist()
+    if abs(x) > 0.9:
+        width = math.hypot(x, y)
+        first, second = (y / width, -x / width, 0.0), (x * z / width, y * z / width, -width)
+    else:
+        width = math.hypot(y, z)
+        first, second = (0.0, z / width, -y / width), (width, -x * y / width, -x * z / width)
+    circle: NDArray[np.float64] = CIRCLE[:, :1] * np.array(first) + CIRCLE[:, 1:] * np.array(second)
+    return circle
 
 
 def on_face(x: float, y: float) -> NDArray[np.float64]:

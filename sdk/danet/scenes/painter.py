@@ -44,19 +44,21 @@ class Painter:
         """Covers a convex outline (M, 2) with one colour."""
         fill(self.canvas, outline, color, parts.code(self.person, part))
 
-    def solids(self, solids: Sequence[Solid]) -> list[Points]:
-        """Outlines (M, 2) of solids in the frame, all projected at once."""
+    def projected(self, solids: Sequence[Solid]) -> list[tuple[Points, tuple[float, float]]]:
+        """Outline (M, 2), frame pixel indices, and texture axis of each solid, all projected at once."""
         centers = np.concatenate([solid.centers for solid in solids])
+        middles = self.camera.project(centers)
         radii = np.concatenate([solid.radii for solid in solids]) * self.camera.factors(centers)
-        rims = self.camera.project(centers)[:, None] + radii[:, None, None] * CIRCLE[::2]
-        ends = np.cumsum([len(solid.radii) for solid in solids]).tolist()
-        starts = [0, *ends[:-1]]
-        return [hull(rims[start:end].reshape(-1, 2)) for start, end in zip(starts, ends, strict=True)]
+        rims = (middles[:, None] + radii[:, None, None] * CIRCLE[::2]).astype(np.float32)
+        made, start = [], 0
+        for solid in solids:
+            end = start + len(solid.radii)
+            x, y = (middles[end - 1] - middles[start]).tolist()
+            made.append((hull(rims[start:end].reshape(-1, 2)), _unit(x, y)))
+            start = end
+        return made
 
-    def solid(self, solid: Solid, outline: Points) -> None:
-        """Covers a solid's outline, its texture running from the first ball to the last."""
-        first, last = self.camera.project(solid.centers[[0, -1]])
-        x, y = float(last[0] - first[0]), float(last[1] - first[1])
-        length = math.hypot(x, y)
-        axis = (x / length, y / length) if length > 1e-6 else (0.0, 1.0)
-        self.textured(outline, axis, solid.material, solid.part)
+
+def _unit(x: float, y: float) -> tuple[float, float]:
+    length = math.hypot(x, y)
+    return (x / length, y / length) if length > 1e-6 else (0.0, 1.0)

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
-from danet.scenes.canvas import Points
 from danet.scenes.figure import Figure, figure_keypoints, sample_figure
 from danet.scenes.sampling import between, coin, pick
 
@@ -20,19 +20,19 @@ FRONT_INSIDE = 9
 def sample_placed(rng: Generator, size: tuple[int, int], persons: int) -> list[Figure]:
     """`persons` figures in a frame of (height, width), nearest first."""
     figures = [sample_figure(rng) for _ in range(persons)]
-    scales = sorted((_scale_share(rng) for _ in figures), reverse=True)
+    scales = sorted((_scale_share(rng, index == 0) for index in range(persons)), reverse=True)
     placed: list[Figure] = []
     for index, (figure, share) in enumerate(zip(figures, scales, strict=True)):
-        near = placed[0] if placed and coin(rng, 0.4) else None
+        near = placed[0] if placed and coin(rng, 0.3) else None
         placed.append(_place(rng, figure, size, share, near))
         if index == 0 and _count_inside(placed[0], size) < FRONT_INSIDE:
             placed[0] = _centered(rng, figure, size)
     return placed
 
 
-def _scale_share(rng: Generator) -> float:
-    """Figure over frame; above 1 the frame cuts the figure."""
-    mode = pick(rng, MODES, (6, 3, 2.5))
+def _scale_share(rng: Generator, main: bool) -> float:
+    """Figure over frame; above 1 the frame cuts the figure. The main figure is seldom small."""
+    mode = pick(rng, MODES, (6, 2.6, 0.3 if main else 2.5))
     if mode == "whole":
         return between(rng, 0.45, 0.98)
     return float(2 ** between(rng, 0, 1.5)) if mode == "near" else float(2 ** between(rng, -2.6, -1.1))
@@ -49,7 +49,9 @@ def _place(rng: Generator, figure: Figure, size: tuple[int, int], share: float, 
         return _cut(rng, figure, size, scale)
     span_x, span_y = extent * scale
     if near is not None:
-        x = near.camera.center[0] + float(rng.normal(0, 0.45)) * near.camera.scale * 0.5
+        # beside the nearer person, partly behind: seldom out of sight
+        aside = pick(rng, (-1, 1)) * (0.12 + abs(float(rng.normal(0, 0.22))))
+        x = near.camera.center[0] + aside * near.camera.scale
     else:
         x = between(rng, 0.4 * span_x, max(width - 0.4 * span_x, 0.4 * span_x + 1))
     y = between(rng, 0.45 * span_y, max(height - 0.45 * span_y, 0.45 * span_y + 1))
@@ -82,14 +84,14 @@ def _at(figure: Figure, scale: float, center: tuple[float, float]) -> Figure:
     return replace(figure, camera=figure.camera.moved(scale, (float(center[0]), float(center[1]))))
 
 
-def _extent(figure: Figure) -> tuple[Points, Points]:
+def _extent(figure: Figure) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest x, y (2,) at unit scale, with a margin for what lies around the joints."""
     points = figure_keypoints_unrounded(figure)
     margin = 0.07
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
-def figure_keypoints_unrounded(figure: Figure) -> Points:
+def figure_keypoints_unrounded(figure: Figure) -> NDArray[np.float64]:
     """Keypoints at unit scale, where rounding to parts of a pixel would be coarse."""
     large = figure.camera.moved(1024.0, (0.0, 0.0))
     return figure_keypoints(replace(figure, camera=large)) / 1024.0

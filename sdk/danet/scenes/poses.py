@@ -204,7 +204,7 @@ _WEIGHTS = tuple(family.weight for family in POSE_FAMILIES)
 
 
 def _sample_root(rng: Generator, family: PoseFamily) -> tuple[float, float, float]:
-    yaw = float(rng.normal(0, 32)) if coin(rng, 0.55) else between(rng, -180, 180)
+    yaw = float(rng.normal(0, 32)) if coin(rng, 0.62) else between(rng, -180, 180)
     roll = float(rng.normal(0, family.roll))
     if family.name == "lying":
         roll += 90 if coin(rng, 0.5) else -90

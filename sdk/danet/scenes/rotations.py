@@ -34,7 +34,8 @@ def about_z(degrees: float) -> Matrix:
 
 def mirrored(matrix: Matrix) -> Matrix:
     """The same rotation seen in a mirror that swaps left and right."""
-    return matrix * MIRROR_SIGNS
+    flipped: Matrix = matrix * MIRROR_SIGNS
+    return flipped
 
 
 MIRROR_SIGNS = np.array(((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0)))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from danet.errors import InputError
 from danet.scenes import parts
-from danet.scenes.background import background, clutter, cover
+from danet.scenes.background import background, clutter, cover, seat
 from danet.scenes.canvas import Canvas, Light, sample_light
 from danet.scenes.effects import camera_effects
 from danet.scenes.figure import Figure, Silhouette, draw_figure, figure_keypoints, figure_visibility, silhouette
@@ -105,12 +105,15 @@ def render_scene(seed: int, size: tuple[int, int] = (720, 1280), persons: int = 
 
 
 def _draw_all(canvas: Canvas, figures: list[Figure], light: Light, rng: Generator) -> list[Silhouette]:
-    """Draws from the farthest to the nearest, with objects between and before them."""
+    """Draws from the farthest to the nearest, with seats behind them and objects between and before."""
     shapes: list[Silhouette] = []
     for person in reversed(range(len(figures))):
+        if figures[person].pose.family.sits and coin(rng, 0.5):
+            camera = figures[person].camera
+            seat(canvas, light, rng, camera.center, camera.scale, parts.OBJECT)
         draw_figure(canvas, figures[person], light, person, rng)
         shapes.append(silhouette(canvas, person))
-        if coin(rng, 0.22):
+        if coin(rng, 0.15):
             _draw_cover(canvas, figures[person], light, rng)
     return shapes[::-1]
 

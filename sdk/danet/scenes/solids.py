@@ -42,7 +42,7 @@ def solid(part: int, surface: Material, balls: Sequence[Ball], nearer: float = 0
     """A Solid at its balls' mean depth, drawn as if `nearer` body units closer."""
     centers = np.array([center for center, _ in balls])
     radii = np.array([radius for _, radius in balls])
-    return Solid(part, surface, centers, radii, float(centers[:, 2].mean()) - nearer)
+    return Solid(part, surface, centers, radii, float(centers[:, 2].sum()) / len(balls) - nearer)
 
 
 ARM_RADII = ((0.0, 0.034), (0.35, 0.031), (1.0, 0.025))
@@ -86,7 +86,8 @@ def limb_solids(limb: Limb, plan: _LimbPlan, outfit: Outfit) -> list[Solid]:
         (plan.lower, plan.lower_part, (limb.middle, limb.end), lower_share),
     ):
         bare = solid(part, outfit.skin, _tapered(table, *ends, plan.girth), plan.nearer)
-        made.append(bare)
+        if share < 1:
+            made.append(bare)
         if share > 0.03:
             balls = _tapered(table, *ends, loose, share)
             made.append(Solid(part, plan.garment, *_stacked(balls), bare.depth - 0.002))
@@ -220,12 +221,15 @@ def _neck(skeleton: Skeleton, outfit: Outfit) -> Solid:
 
 
 def _hem(skeleton: Skeleton, outfit: Outfit, pelvis_depth: float) -> Solid:
-    drop = 0.55 * skeleton.build.torso * (outfit.hem - 0.55)
-    loose = 0.9 + 0.15 * outfit.looseness
-    center = skeleton.pelvis[:, 1] * drop
-    lower = _ring(skeleton, center, skeleton.pelvis, (HIPS[0] * loose * 0.96, HIPS[1] * loose))
-    balls = [*_waist(skeleton, 0.75 + 0.25 * outfit.looseness), *lower]
-    return Solid(parts.TORSO, outfit.top, *_stacked(balls), pelvis_depth - 0.008)
+    build, frame = skeleton.build, skeleton.pelvis
+    drop = 0.5 * build.torso * (outfit.hem - 0.5)
+    loose = (0.9 + 0.15 * outfit.looseness) * (0.45 + 0.55 * build.trunk_girth)
+    across, through = (HIPS[0] * loose - 0.012) * frame[:, 0], (HIPS[1] * loose - 0.012) * frame[:, 2]
+    # four small balls make a straight lower edge where one large one would make a round belly
+    edge = [(drop * frame[:, 1] + x * across + z * through, 0.016) for x in (-1, 1) for z in (-0.8, 0.8)]
+    balls = [*_waist(skeleton, 0.75 + 0.25 * outfit.looseness), *edge]
+    # a part is the body beneath its clothes: a shirt that hangs over the hips does not hide them
+    return Solid(parts.PELVIS, outfit.top, *_stacked(balls), pelvis_depth - 0.008)
 
 
 def _skirt(skeleton: Skeleton, outfit: Outfit) -> Solid:

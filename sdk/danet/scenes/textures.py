@@ -20,7 +20,7 @@ Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
 
 BANK_SIDE = 512
-TILE = 128
+TILE = 96
 TEXELS = 240.0
 """Texels of a garment per body unit."""
 
@@ -40,7 +40,8 @@ def _field(rng: Generator, slope: float) -> Image:
         total += weight * cv2.resize(grid, (BANK_SIDE, BANK_SIDE), interpolation=cv2.INTER_CUBIC)
         weight *= 1 - 0.55 * slope
     low, high = np.quantile(total, (0.01, 0.99))
-    return np.clip((total - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    spread: Image = np.clip((total - low) * (255 / (high - low)), 0, 255).astype(np.uint8)
+    return spread
 
 
 @lru_cache(maxsize=1)
@@ -88,7 +89,7 @@ def shaded(color: Color, shade: Image, strength: float) -> Material:
 
 
 def _material(texture: NDArray[Any]) -> Material:
-    blue, green, red, _ = cv2.mean(texture[:48, :48])
+    blue, green, red, _ = cv2.mean(texture[::4])
     return Material(texture.astype(np.uint8, copy=False), (int(blue), int(green), int(red)))
 
 

@@ -1,0 +1,191 @@
+"""A small network whose every tensor tells, and its exported files; made once in a session."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from danet.commands.main import main
+from danet.embedded import PORTRAIT
+from danet.model_spec import DecoderSpec, Metric, ModelSpec
+from danet.scenes.scene import Scene, render_scene
+from danet_converters.export import TARGETS, export
+from danet_converters.parity import sample_crops
+from danet_network.checkpoint import save_checkpoint
+from danet_network.config import DANetConfig, danet_config
+from danet_network.model import DANet
+from danet_network.normalise import Normalise
+
+SPEC = ModelSpec(
+    name="tiny",
+    box_padding=1.2,
+    decoder=DecoderSpec(blur_kernel=9, heatmap_peak=2.0),
+    metrics=(Metric("AP", 0.25, "nowhere/val", "made up"),),
+    licence="CC0",
+    training_data="none: random weights",
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line did."""
+
+    status: int
+    out: str
+    err: str
+
+    def error(self, status: int = 1) -> str:
+        """The only line on stderr, which names the error; fails on anything else."""
+        lines = self.err.strip().splitlines()
+        assert (self.status, len(lines)) == (status, 1), self.err
+        assert lines[0].startswith("danet: error: ")
+        assert "Traceback" not in self.err
+        return lines[0].removeprefix("danet: error: ")
+
+
+@pytest.fixture
+def danet(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Runs a command line of `danet` in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        capsys.readouterr()
+        try:
+            status = main([str(argument) for argument in arguments])
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        return Outcome(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def danet_process() -> Callable[..., Outcome]:
+    """Runs the installed `danet` program."""
+    program = Path(sys.executable).with_name("danet")
+
+    def run(*arguments: object, **options: Any) -> Outcome:
+        done = subprocess.run(
+            [program, *map(str, arguments)], text=True, capture_output=True, timeout=120, check=False, **options
+        )
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> DANetConfig:
+    """The graph of DANet with one layer to a stage and few channels."""
+    return replace(
+        danet_config("danet72"), name="tiny", layers=(1, 1, 1, 1), transitions=(16, 16, 16, 16), decoder_width=16
+    )
+
+
+@pytest.fixture(scope="session")
+def random_network() -> Callable[..., DANet]:
+    """Networks in eval mode whose every tensor is random: BN scales of both signs, some exactly 0."""
+
+    def make(config: DANetConfig, seed: int = 0, dtype: torch.dtype = torch.float32) -> DANet:
+        network = DANet(config).to(dtype).eval()
+        generator = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for name, tensor in network.state_dict().items():
+                if name.endswith("running_var"):
+                    tensor.uniform_(0.5, 2.0, generator=generator)
+                elif tensor.is_floating_point():
+                    tensor.normal_(0, tensor[0].numel() ** -0.5 if tensor.ndim == 4 else 0.5, generator=generator)
+            for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+                norm.weight[torch.rand(norm.num_features, generator=generator) < 0.15] = 0
+        return network
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_network(tiny_config: DANetConfig, random_network: Callable[..., DANet]) -> DANet:
+    """A random network whose BN statistics are those of pictures, so that its heatmaps have shape."""
+    network = random_network(tiny_config, seed=3)
+    crops = torch.from_numpy(sample_crops(SPEC, seed=5))
+    norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    with torch.no_grad():
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+        network.train()(Normalise(SPEC)(crops))
+    return network.eval()
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(tiny_network: DANet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The network as .safetensors."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
+    save_checkpoint(path, tiny_network, SPEC)
+    return path
+
+
+def _exported(checkpoint: Path, number: int) -> Path:
+    return export(checkpoint, TARGETS[number], checkpoint.parent / "exported").path
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tiny_checkpoint: Path) -> Path:
+    """The network as ONNX."""
+    return _exported(tiny_checkpoint, 0)
+
+
+@pytest.fixture(scope="session")
+def tiny_ir(tiny_checkpoint: Path) -> Path:
+    """The network as IR: the .xml, with its .bin beside it."""
+    return _exported(tiny_checkpoint, 1)
+
+
+@pytest.fixture(scope="session")
+def tiny_ir_fp16(tiny_checkpoint: Path) -> Path:
+    """The network as IR with half-precision weights."""
+    return _exported(tiny_checkpoint, 2)
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    """A rendered picture of persons."""
+    return render_scene(11, (240, 320), persons=3)
+
+
+@pytest.fixture(scope="session")
+def scene_file(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That picture as a file."""
+    path = tmp_path_factory.mktemp("pictures") / "scene.png"
+    cv2.imwrite(str(path), scene.image)
+    return path
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Path:
+    """The embedded picture of one person."""
+    return PORTRAIT
+
+
+@pytest.fixture(scope="session")
+def coco_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A miniature data set in COCO's format: six rendered persons or so, the same for train and val."""
+    folder = tmp_path_factory.mktemp("coco")
+    (folder / "images").mkdir()
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+    for number in range(1, 4):
+        scene = render_scene(number, (160, 160), persons=2)
+        image, annotations = scene.to_coco(number, len(content["annotations"]) + 1)
+        content["images"].append({**image, "file_name": f"{number}.png"})
+        content["annotations"] += annotations
+        cv2.imwrite(str(folder / "images" / f"{number}.png"), np.asarray(scene.image))
+    for split in ("train", "val"):
+        (folder / f"{split}.json").write_text(json.dumps(content))
+    return folder

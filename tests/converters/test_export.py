@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+import torch
+
+from danet.backends.base import BackendOptions
+from danet.backends.registry import load_model
+from danet.errors import InputError, ModelFileError
+from danet.model_spec import ModelSpec
+from danet_converters import export as export_module
+from danet_converters.export import TARGETS, ParityError, Target, choose_targets, export
+from danet_converters.parity import TOLERANCES, Tolerance, compare, sample_crops
+from danet_converters.to_openvino import write_ir
+from danet_network.checkpoint import load_checkpoint
+from danet_network.runner import TorchRunner
+
+IR = TARGETS[1]
+
+
+@pytest.fixture
+def spec(tiny_checkpoint: Path) -> ModelSpec:
+    """What the exported fp32 files must say of themselves."""
+    written = load_checkpoint(tiny_checkpoint)[1]
+    return replace(written, source_sha256=hashlib.sha256(tiny_checkpoint.read_bytes()).hexdigest(), precision="fp32")
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+# What the files say, read by the formats' own libraries
+
+
+def test_onnx_carries_the_spec_and_names(tiny_onnx: Path, spec: ModelSpec) -> None:
+    model = onnx.load(tiny_onnx)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert ModelSpec.from_json(properties["danet.model_spec"]) == spec
+    (images,), (heatmaps,) = model.graph.input, model.graph.output
+    assert (images.name, heatmaps.name) == ("images", "heatmaps")
+    assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    assert heatmaps.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    batch, *rest = images.type.tensor_type.shape.dim
+    assert batch.dim_param
+    assert [side.dim_value for side in rest] == [256, 192, 3]
+    assert heatmaps.type.tensor_type.shape.dim[0].dim_param == batch.dim_param
+    assert [side.dim_value for side in heatmaps.type.tensor_type.shape.dim[1:]] == [17, 64, 48]
+    assert not any(entry.external_data for entry in model.graph.initializer)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_ir_carries_the_spec_and_names(precision: Any, spec: ModelSpec, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue("tiny_ir" if precision == "fp32" else "tiny_ir_fp16")
+    model = ov.Core().read_model(path)
+    found = ModelSpec.from_json(model.get_rt_info(["danet.model_spec"]).astype(str))
+    assert found == replace(spec, precision=precision)
+    assert (model.input("images"), model.output("heatmaps")) == (model.input(0), model.output(0))
+    assert model.input(0).element_type == ov.Type.u8
+    assert model.output(0).element_type == ov.Type.f32
+    assert model.input(0).partial_shape[0].is_dynamic
+    assert [side.get_length() for side in list(model.input(0).partial_shape)[1:]] == [256, 192, 3]
+    assert [side.get_length() for side in list(model.output(0).partial_shape)[1:]] == [17, 64, 48]
+
+
+def test_half_precision_is_half_as_large(tiny_ir: Path, tiny_ir_fp16: Path) -> None:
+    whole, half = (path.with_suffix(".bin").stat().st_size for path in (tiny_ir, tiny_ir_fp16))
+    assert 0.49 < half / whole < 0.53
+    assert tiny_ir_fp16.name == "tiny-fp16.xml"
+
+
+def test_exported_folder_holds_the_files_and_nothing_else(tiny_onnx: Path, tiny_ir: Path, tiny_ir_fp16: Path) -> None:
+    names = {"tiny.onnx", "tiny.xml", "tiny.bin", "tiny-fp16.xml", "tiny-fp16.bin"}
+    assert {path.name for path in tiny_ir.parent.iterdir()} == names
+
+
+# Parity
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_onnx_in_both_runtimes(backend: str, tiny_onnx: Path, tiny_checkpoint: Path, spec: ModelSpec) -> None:
+    network, _ = load_checkpoint(tiny_checkpoint)
+    loaded = load_model(tiny_onnx, backend, BackendOptions())
+    assert loaded.spec == spec
+    parity = compare(TorchRunner(network, spec), loaded.backend, spec, sample_crops(spec, seed=9))
+    loaded.backend.close()
+    assert parity.heatmaps < 1e-5
+    assert parity.keypoints == 0
+    assert parity.compared == 16 * 17
+    assert parity.undetermined < 0.1 * parity.compared
+
+
+def test_half_precision_parity_numbers(tiny_ir_fp16: Path, tiny_network: Any, spec: ModelSpec) -> None:
+    loaded = load_model(tiny_ir_fp16, None, BackendOptions())
+    parity = compare(TorchRunner(tiny_network, spec), loaded.backend, spec, sample_crops(spec, seed=9))
+    loaded.backend.close()
+    assert 1e-6 < parity.heatmaps < 1e-2  # rounded weights show, and no more than that
+    assert parity.within(TOLERANCES["fp16"])
+
+
+@dataclass
+class Answers:
+    """A backend that gives prepared heatmaps, batch after batch."""
+
+    heatmaps: np.ndarray[Any, Any]
+    start: int = 0
+
+    def run(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        batch = self.heatmaps[self.start : self.start + len(images)]
+        self.start += len(images)
+        return batch
+
+    def close(self) -> None:
+        pass
+
+
+def test_parity_numbers_by_hand() -> None:
+    # one person; keypoint 0 a hill of height 2 at column 10, which the candidate has at column 11; keypoint 1 the
+    # same in both but for 0.5 of response; the rest empty, so that any cell is right
+    spec = ModelSpec("hand")
+    rows, columns = np.mgrid[:64, :48]
+    hill = lambda x, y: 2 * np.exp(-((columns - x) ** 2 + (rows - y - 0.3) ** 2) / 18)  # noqa: E731
+    expected, found = np.zeros((2, 1, 17, 64, 48), np.float32)
+    expected[0, 0], found[0, 0] = hill(10.2, 20), hill(11.2, 20)
+    expected[0, 1], found[0, 1] = hill(30.2, 40), 1.25 * hill(30.2, 40)
+    crops = np.zeros((1, *spec.input_size, 3), np.uint8)
+    shifted = compare(Answers(expected[:, :1]), Answers(found[:, :1]), replace(spec, keypoints=("a",), flip_pairs=(), skeleton=()), crops)  # fmt: skip
+    assert shifted.compared == 1
+    assert shifted.undetermined == 1  # a difference of 0.3 hides any gap between neighbouring cells
+    tiny = expected.copy()
+    tiny[0, 0] = hill(10.2, 20) + 1e-6
+    same = compare(Answers(expected), Answers(tiny), spec, crops)
+    assert same.heatmaps == pytest.approx(1e-6 / expected.max(), rel=0.3)
+    assert (same.keypoints, same.undetermined, same.compared) == (0, 15, 17)
+
+
+def test_nan_is_never_parity() -> None:
+    spec = ModelSpec("nan")
+    expected = np.random.default_rng(0).random((1, 17, 64, 48), np.float32)
+    found = expected.copy()
+    found[0, 3, 5, 5] = np.nan
+    crops = np.zeros((1, *spec.input_size, 3), np.uint8)
+    parity = compare(Answers(expected), Answers(found), spec, crops)
+    assert not parity.within(Tolerance(heatmaps=1e9, keypoints=1e9))
+
+
+# A file that fails is not kept
+
+
+@pytest.fixture
+def weaker_network() -> Target:
+    """The real exporter, of a network whose last convolution is off by a thousandth."""
+
+    def write(network: Any, spec: ModelSpec, path: Path) -> None:
+        with torch.no_grad():
+            network.network.regressors[3].regress[2].weight.mul_(1.001)
+        write_ir(network, spec, path)
+
+    return replace(IR, write=write)
+
+
+def copied(path: Path) -> Target:
+    """An export that takes no time: the file of the same checkpoint, made before."""
+
+    def write(_: Any, __: ModelSpec, target: Path) -> None:
+        for suffix in IR.suffixes:
+            shutil.copy(path.with_suffix(suffix), target.with_suffix(suffix))
+
+    return replace(IR, write=write)
+
+
+def test_copied_file_passes(tiny_ir: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    done = export(tiny_checkpoint, copied(tiny_ir), tmp_path, "name")
+    assert done.path == tmp_path / "name.xml"
+    assert set(listing(tmp_path)) == {"name.xml", "name.bin"}
+    assert done.parity.heatmaps < 1e-5
+
+
+def test_wrong_weights_are_not_kept_and_older_files_stay(
+    weaker_network: Target, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    export(tiny_checkpoint, copied(tiny_ir), tmp_path)
+    before = listing(tmp_path)
+    with pytest.raises(ParityError, match=r"differs from its checkpoint by \S+ of the heatmaps' range.*not kept"):
+        export(tiny_checkpoint, weaker_network, tmp_path)
+    assert listing(tmp_path) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.xml", "tiny.bin"}
+
+
+def test_impossible_tolerance(
+    monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(TOLERANCES, "fp32", Tolerance(heatmaps=-1.0, keypoints=0.01))
+    with pytest.raises(ParityError):
+        export(tiny_checkpoint, copied(tiny_ir), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_spec_that_does_not_come_back(
+    tiny_checkpoint: Path, tiny_ir: Path, tiny_ir_fp16: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ParityError, match="spec read back differs"):
+        export(tiny_checkpoint, copied(tiny_ir_fp16), tmp_path)  # its spec says fp16
+    assert not list(tmp_path.iterdir())
+
+
+def test_exporter_that_crashes_leaves_nothing(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    def write(_: Any, __: ModelSpec, target: Path) -> None:
+        target.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        export(tiny_checkpoint, replace(IR, write=write), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_killed_between_the_two_files_of_an_ir_no_mixed_model_remains(
+    monkeypatch: pytest.MonkeyPatch, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    # the old .xml with the new .bin would load and be wrong
+    for suffix in IR.suffixes:
+        (tmp_path / f"tiny{suffix}").write_text("old")
+    replace_file = Path.replace
+
+    def die(path: Path, target: Path) -> Path:
+        if path.suffix == ".xml":
+            raise KeyboardInterrupt
+        return replace_file(path, target)
+
+    monkeypatch.setattr(Path, "replace", die)
+    with pytest.raises(KeyboardInterrupt):
+        export(tiny_checkpoint, copied(tiny_ir), tmp_path)
+    assert set(listing(tmp_path)) in ({"tiny.bin"}, set())
+
+
+@pytest.mark.parametrize("name", ["tiny.v2", "ti ny", "Tïny"])
+def test_any_name(name: str, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path) -> None:
+    done = export(tiny_checkpoint, copied(tiny_ir), tmp_path / "new" / "folder", name)
+    assert set(listing(tmp_path)) == {f"new/folder/{name}.xml", f"new/folder/{name}.bin"}
+    load_model(done.path, None, BackendOptions()).backend.close()
+
+
+# What is refused before any work
+
+
+def test_chosen_targets() -> None:
+    assert choose_targets(["openvino"], ["fp16", "fp32"]) == [TARGETS[1], TARGETS[2]]
+    assert choose_targets(["onnx"], ["fp32"]) == [TARGETS[0]]
+    with pytest.raises(InputError, match=r"onnx in fp16: expected fp32"):
+        choose_targets(["openvino", "onnx"], ["fp16"])
+
+
+def test_unreadable_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "broken.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
+    with pytest.raises(ModelFileError, match="broken.safetensors"):
+        export(tmp_path / "broken.safetensors", IR, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_reports_a_failed_parity_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, danet: Callable[..., Any], tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(export_module, "TARGETS", (copied(tiny_ir),))
+    monkeypatch.setitem(TOLERANCES, "fp32", Tolerance(heatmaps=1e-4, keypoints=-1.0))
+    assert "not kept" in danet("convert", tiny_checkpoint, "--out", tmp_path).error()
+    assert not list(tmp_path.iterdir())
