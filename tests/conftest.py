@@ -28,6 +28,7 @@ from danet_network.normalise import Normalise
 
 SPEC = ModelSpec(
     name="tiny",
+    input_size=(128, 96),
     box_padding=1.2,
     decoder=DecoderSpec(blur_kernel=9, heatmap_peak=2.0),
     metrics=(Metric("AP", 0.25, "nowhere/val", "made up"),),

@@ -87,7 +87,10 @@ def export(checkpoint: Path, target: Target, folder: Path, name: str | None = No
         with torch.no_grad():
             target.write(DeployedNetwork(network, spec, target.rewrites).eval(), spec, written)
         parity = _checked(written, network, spec)
-        # the file that opens the model comes last, so that a kill in between leaves no half model
+        # the file that opens the model goes first and comes last, so that a kill in between leaves
+        # neither half a model nor old topology with new weights
+        if len(target.suffixes) > 1:
+            (folder / written.name).unlink(missing_ok=True)
         for suffix in reversed(target.suffixes):
             written.with_suffix(suffix).replace(folder / f"{stem}{suffix}")
     return Exported(folder / f"{stem}{target.suffixes[0]}", parity)

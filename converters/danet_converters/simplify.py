@@ -52,7 +52,7 @@ class Rewrites:
 
 def simplify(network: DANet, rewrites: Rewrites) -> DANet:
     """A copy of `network`, in eval mode and on the same device, with the chosen rewrites."""
-    simple = copy.deepcopy(network).eval()
+    simple = copy.deepcopy(network).eval()  # BN folds in eval mode only
     if rewrites.fold_norms:
         _fold_norms(simple)
     if rewrites.clamp_inputs:
@@ -61,7 +61,7 @@ def simplify(network: DANet, rewrites: Rewrites) -> DANet:
         for stage in simple.stages:
             assert isinstance(stage, Stage)
             stage.layers = CarriedMeans(stage.layers)  # type: ignore[assignment]
-    return simple
+    return simple.eval()  # what was put in is in train mode
 
 
 def _fold_norms(network: DANet) -> None:

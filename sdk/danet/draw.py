@@ -58,7 +58,7 @@ def draw_poses(
     for points, confidences, box in zip(keypoints, scores, boxes, strict=True):
         width = line_width(box, frame.shape[0])
         if with_boxes:
-            cv2.rectangle(canvas, _fixed(box[:2]), _fixed(box[2:]), (200, 200, 200), 1, cv2.LINE_AA, _SHIFT)
+            cv2.rectangle(canvas, _fixed(box[:2] - 0.5), _fixed(box[2:] - 0.5), (200, 200, 200), 1, cv2.LINE_AA, _SHIFT)
         shown = (confidences >= threshold) & np.isfinite(points).all(axis=1)
         for first, second in skeleton:
             if shown[first] and shown[second]:

@@ -100,7 +100,7 @@ class ModelSpec:
             (1 <= self.stride <= 64, "stride", self.stride, "1..64"),
             (all(16 <= side <= 4096 for side in (height, width)), "input_size", self.input_size, "sides of 16..4096"),
             (
-                not height % self.stride and not width % self.stride,
+                self.stride > 0 and not height % self.stride and not width % self.stride,
                 "input_size",
                 self.input_size,
                 "multiples of stride",

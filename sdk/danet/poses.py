@@ -68,10 +68,11 @@ class Poses:
         weights = np.ones(len(self)) if box_scores is None else np.asarray(box_scores, np.float64)
         if weights.shape != (len(self),):
             raise InputError(f"box_scores of shape {weights.shape}, expected ({len(self)},)")
-        triples = np.concatenate((self.keypoints, self.scores[..., None]), axis=2).reshape(len(self), -1)
+        triples = np.concatenate((self.keypoints, self.scores[..., None]), axis=2)
+        scores = self.person_scores * weights
         return [
-            {"image_id": image_id, "category_id": 1, "keypoints": flat.tolist(), "score": float(score * weight)}
-            for flat, score, weight in zip(triples, self.person_scores, weights, strict=True)
+            {"image_id": image_id, "category_id": 1, "keypoints": person.ravel().tolist(), "score": float(score)}
+            for person, score in zip(triples, scores, strict=True)
         ]
 
     def to_dict(self) -> dict[str, Any]:

@@ -51,9 +51,9 @@ def test_onnx_carries_the_spec_and_names(tiny_onnx: Path, spec: ModelSpec) -> No
     assert heatmaps.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     batch, *rest = images.type.tensor_type.shape.dim
     assert batch.dim_param
-    assert [side.dim_value for side in rest] == [256, 192, 3]
+    assert [side.dim_value for side in rest] == [128, 96, 3]
     assert heatmaps.type.tensor_type.shape.dim[0].dim_param == batch.dim_param
-    assert [side.dim_value for side in heatmaps.type.tensor_type.shape.dim[1:]] == [17, 64, 48]
+    assert [side.dim_value for side in heatmaps.type.tensor_type.shape.dim[1:]] == [17, 32, 24]
     assert not any(entry.external_data for entry in model.graph.initializer)
 
 
@@ -67,8 +67,8 @@ def test_ir_carries_the_spec_and_names(precision: Any, spec: ModelSpec, request:
     assert model.input(0).element_type == ov.Type.u8
     assert model.output(0).element_type == ov.Type.f32
     assert model.input(0).partial_shape[0].is_dynamic
-    assert [side.get_length() for side in list(model.input(0).partial_shape)[1:]] == [256, 192, 3]
-    assert [side.get_length() for side in list(model.output(0).partial_shape)[1:]] == [17, 64, 48]
+    assert [side.get_length() for side in list(model.input(0).partial_shape)[1:]] == [128, 96, 3]
+    assert [side.get_length() for side in list(model.output(0).partial_shape)[1:]] == [17, 32, 24]
 
 
 def test_half_precision_is_half_as_large(tiny_ir: Path, tiny_ir_fp16: Path) -> None:
@@ -127,7 +127,10 @@ def test_parity_numbers_by_hand() -> None:
     # same in both but for 0.5 of response; the rest empty, so that any cell is right
     spec = ModelSpec("hand")
     rows, columns = np.mgrid[:64, :48]
-    hill = lambda x, y: 2 * np.exp(-((columns - x) ** 2 + (rows - y - 0.3) ** 2) / 18)  # noqa: E731
+
+    def hill(x: float, y: float) -> Any:
+        return 2 * np.exp(-((columns - x) ** 2 + (rows - y - 0.3) ** 2) / 18)
+
     expected, found = np.zeros((2, 1, 17, 64, 48), np.float32)
     expected[0, 0], found[0, 0] = hill(10.2, 20), hill(11.2, 20)
     expected[0, 1], found[0, 1] = hill(30.2, 40), 1.25 * hill(30.2, 40)
@@ -241,8 +244,8 @@ def test_killed_between_the_two_files_of_an_ir_no_mixed_model_remains(
     assert set(listing(tmp_path)) in ({"tiny.bin"}, set())
 
 
-@pytest.mark.parametrize("name", ["tiny.v2", "ti ny", "Tïny"])
-def test_any_name(name: str, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path) -> None:
+def test_any_name(tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path) -> None:
+    name = "Tïny person.v2"
     done = export(tiny_checkpoint, copied(tiny_ir), tmp_path / "new" / "folder", name)
     assert set(listing(tmp_path)) == {f"new/folder/{name}.xml", f"new/folder/{name}.bin"}
     load_model(done.path, None, BackendOptions()).backend.close()

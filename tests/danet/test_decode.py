@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import hypot
 
 import cv2
@@ -60,7 +61,7 @@ def decode_one(heatmap: NDArray[np.float64], decoder: DecoderSpec, stride: int) 
         if length > 1e-3:
             x, y = x + offset * (next_column - x) / length, y + offset * (next_row - y) / length
     deciding = [response for response, _, _ in order[: len(decoder.offsets) + 2]]
-    gap = min(a - b for a, b in zip(deciding[:-1], deciding[1:], strict=True))
+    gap = min(a - b for a, b in pairwise(deciding))
     score = min(max(heatmap[row, column] / decoder.heatmap_peak, 0), 1)
     return (x + 0.5) * stride - 0.5, (y + 0.5) * stride - 0.5, score, gap / max(abs(deciding[0]), 1e-12)
 
@@ -152,18 +153,6 @@ def test_an_offset_halves_the_mean_error_along_a_line() -> None:
         points, _ = decode(np.repeat(maps[:, None], 17, axis=1), spec)
         means.append(np.abs(in_cells(points)[:, 0, 0] - places).mean())
     np.testing.assert_allclose(means, (0.25, 0.125), atol=0.01)
-
-
-@pytest.mark.parametrize(("column", "row"), [(0, 0), (47, 63), (0, 63), (20, 0)])
-def test_a_gaussian_on_the_rim_stays_within_a_cell_and_a_quarter(column: int, row: int) -> None:
-    """The zeros outside pull the blurred maximum inward: over the half plane the mean of the 17-tap
-    blur (sigma 2.9) of a Gaussian of sigma 1.4 moves by less than its combined deviation of 3.2.
-    """
-    maps = np.broadcast_to(gaussian(column, row, 1.4), (1, 17, 64, 48)).astype(np.float32)
-    points, scores = decode(maps, PAPER)
-    inward = np.abs(in_cells(points)[0] - (column, row))
-    assert inward.max() <= 3.2
-    assert (scores > 0).all()
 
 
 # offsets by hand

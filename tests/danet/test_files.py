@@ -37,9 +37,7 @@ def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, OSError])
 @pytest.mark.parametrize("existed", [True, False])
-def test_a_failure_leaves_the_old_file_and_no_litter(
-    error: type[BaseException], existed: bool, tmp_path: Path
-) -> None:
+def test_a_failure_leaves_the_old_file_and_no_litter(error: type[BaseException], existed: bool, tmp_path: Path) -> None:
     path = tmp_path / "model.xml"
     if existed:
         path.write_text("old")

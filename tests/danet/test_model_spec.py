@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from danet.errors import ModelSpecError
+from danet.model_spec import FORMAT_VERSION, MAX_SPEC_BYTES, DecoderSpec, Metric, ModelSpec
+
+texts = st.text(max_size=20)
+decoders = st.builds(
+    DecoderSpec,
+    blur_kernel=st.sampled_from(range(1, 64, 2)),
+    offsets=st.lists(st.floats(-8, 8), max_size=8).map(tuple),
+    heatmap_peak=st.floats(1e-6, 1e6),
+    flip_shift=st.sampled_from([0, 1]),
+)
+metrics = st.builds(Metric, texts, st.floats(allow_nan=False, allow_infinity=False), texts, texts)
+
+
+@st.composite
+def valid_specs(draw: st.DrawFn) -> ModelSpec:
+    stride = draw(st.integers(1, 64))
+    sides = st.integers(-(-16 // stride), 4096 // stride).map(lambda cells: cells * stride)
+    names = tuple(draw(st.lists(texts, min_size=1, max_size=6)))
+    pairs = st.lists(st.tuples(*(st.integers(0, len(names) - 1),) * 2), max_size=5).map(tuple)
+    return ModelSpec(
+        name=draw(texts),
+        preset=draw(texts),
+        input_size=(draw(sides), draw(sides)),
+        mean=draw(st.tuples(*(st.floats(0, 255),) * 3)),
+        std=draw(st.tuples(*(st.floats(1e-3, 1e3),) * 3)),
+        box_padding=draw(st.floats(0.1, 10)),
+        stride=stride,
+        decoder=draw(decoders),
+        keypoints=names,
+        flip_pairs=draw(pairs),
+        skeleton=draw(pairs),
+        precision=draw(st.sampled_from(["fp32", "fp16", "bf16", "int8"])),
+        calibration=draw(st.none() | texts),
+        metrics=tuple(draw(st.lists(metrics, max_size=3))),
+        source_sha256=draw(st.none() | texts),
+        licence=draw(texts),
+        training_data=draw(texts),
+    )
+
+
+def changed(**fields: Any) -> str:
+    """JSON of a valid spec with some fields as given."""
+    return json.dumps({**json.loads(ModelSpec(name="x").to_json()), **fields})
+
+
+def decoder(**fields: Any) -> str:
+    return changed(decoder={"blur_kernel": 17, "offsets": [0.25], "heatmap_peak": 1.0, "flip_shift": 0, **fields})
+
+
+# there and back
+
+
+@given(valid_specs())
+@settings(deadline=None, max_examples=150)
+def test_json_round_trip(spec: ModelSpec) -> None:
+    text = spec.to_json()
+    json.loads(text, parse_constant=pytest.fail)  # no NaN, no Infinity
+    assert ModelSpec.from_json(text) == spec
+    assert hash(ModelSpec.from_json(text)) == hash(spec)  # tuples, not lists
+
+
+def test_fields_left_out_have_their_defaults() -> None:
+    assert ModelSpec.from_json('{"name": "x"}') == ModelSpec(name="x")
+    assert ModelSpec.from_json('{"name": "x", "decoder": {}}') == ModelSpec(name="x")
+
+
+def test_whole_numbers_are_taken_for_floats() -> None:
+    spec = ModelSpec.from_json(changed(box_padding=1, std=[1, 2, 3]))
+    assert spec.box_padding == 1.0
+    assert [type(value) for value in (spec.box_padding, *spec.std)] == [float] * 4
+
+
+def test_heatmap_size() -> None:
+    assert ModelSpec(name="x").heatmap_size == (64, 48)
+    assert ModelSpec(name="x", input_size=(128, 64), stride=8).heatmap_size == (16, 8)
+
+
+def test_frozen() -> None:
+    spec = ModelSpec(name="x")
+    with pytest.raises(FrozenInstanceError):
+        spec.name = "y"  # type: ignore[misc]
+
+
+# what is no spec
+
+
+@pytest.mark.parametrize("text", ["", "{", "spec", "{'name': 'x'}", '{"name": "x"} extra', "\ufeff{}", "\0"])
+def test_no_json(text: str) -> None:
+    with pytest.raises(ModelSpecError, match="not JSON"):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize(("text", "kind"), [("[]", "list"), ("null", "NoneType"), ("3", "int"), ('"x"', "str")])
+def test_no_object(text: str, kind: str) -> None:
+    with pytest.raises(ModelSpecError, match=f"a JSON {kind}, expected an object"):
+        ModelSpec.from_json(text)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"name":'])
+def test_deep_nesting(opening: str) -> None:
+    with pytest.raises(ModelSpecError):
+        ModelSpec.from_json(opening * 100_000)
+
+
+@pytest.mark.parametrize("field", ["metrics", "decoder", "mean", "flip_pairs", "name"])
+def test_nested_junk_within_the_readers_depth(field: str) -> None:
+    with pytest.raises(ModelSpecError, match=field):
+        ModelSpec.from_json(f'{{"name": "x", "{field}": {"[" * 900}{"]" * 900}}}')
+
+
+def test_a_huge_text_is_refused_unread() -> None:
+    with pytest.raises(ModelSpecError, match=f"{MAX_SPEC_BYTES + 1} characters, expected at most {MAX_SPEC_BYTES}"):
+        ModelSpec.from_json("x" * (MAX_SPEC_BYTES + 1))
+
+
+def test_numbers_of_too_many_digits() -> None:
+    for digits in (400, 5_000):  # beyond a float, beyond Python's own limit for integers
+        for field in ("box_padding", "stride"):
+            with pytest.raises(ModelSpecError):
+                ModelSpec.from_json(f'{{"name": "x", "{field}": {"1" * digits}}}')
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*json.loads(ModelSpec(name="x").to_json()), "other"]), json_values))
+@settings(deadline=None, max_examples=300)
+def test_any_object_is_a_spec_or_a_model_spec_error(values: dict[str, Any]) -> None:
+    try:
+        spec = ModelSpec.from_json(json.dumps(values))
+    except ModelSpecError:
+        return
+    assert ModelSpec.from_json(spec.to_json()) == spec
+
+
+# versions and fields
+
+
+def test_a_newer_format_asks_for_an_update() -> None:
+    newer = changed(format_version=FORMAT_VERSION + 1, a_field_of_the_future=1)
+    with pytest.raises(ModelSpecError, match=f"format {FORMAT_VERSION + 1}.*update danet-edge"):
+        ModelSpec.from_json(newer)
+
+
+@pytest.mark.parametrize("version", [0, -5, True, "1", 1.0, None, 2.0])
+def test_other_versions(version: Any) -> None:
+    with pytest.raises(ModelSpecError, match="format_version"):
+        ModelSpec.from_json(changed(format_version=version))
+
+
+def test_unknown_fields_are_named() -> None:
+    with pytest.raises(ModelSpecError, match="unknown fields colour, strides"):
+        ModelSpec.from_json(changed(strides=4, colour="BGR"))
+    with pytest.raises(ModelSpecError, match="decoder: unknown fields kernel"):
+        ModelSpec.from_json(decoder(kernel=3))
+
+
+def test_a_missing_name() -> None:
+    with pytest.raises(ModelSpecError, match="name"):
+        ModelSpec.from_json('{"preset": "paper"}')
+
+
+def test_a_metric_without_its_method() -> None:
+    with pytest.raises(ModelSpecError, match=r"metrics\[0\].*method"):
+        ModelSpec.from_json(changed(metrics=[{"name": "AP", "value": 0.7, "data": "val2017"}]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", 3),
+        ("name", None),
+        ("name", ["x"]),
+        ("preset", None),
+        ("input_size", 256),
+        ("input_size", "256x192"),
+        ("input_size", [256]),
+        ("input_size", [256, 192, 3]),
+        ("input_size", [256.0, 192.0]),
+        ("input_size", [True, True]),
+        ("color_order", "RGB"),
+        ("color_order", ["BGR"]),
+        ("mean", [1, 2]),
+        ("mean", {"b": 1}),
+        ("mean", ["1", "2", "3"]),
+        ("std", [True, True, True]),
+        ("box_padding", "1.25"),
+        ("box_padding", True),
+        ("box_padding", None),
+        ("stride", 4.0),
+        ("stride", True),
+        ("decoder", None),
+        ("decoder", []),
+        ("decoder", "paper"),
+        ("keypoints", "nose"),
+        ("keypoints", [1, 2]),
+        ("flip_pairs", [[0]]),
+        ("flip_pairs", [0, 1]),
+        ("flip_pairs", [[0, 1.0]]),
+        ("skeleton", {"0": 1}),
+        ("precision", "fp8"),
+        ("precision", None),
+        ("calibration", 3),
+        ("metrics", {}),
+        ("metrics", ["AP 0.7"]),
+        ("source_sha256", 0),
+        ("licence", False),
+        ("training_data", None),
+    ],
+)
+def test_wrong_types_name_the_field(field: str, value: Any) -> None:
+    with pytest.raises(ModelSpecError, match=f"model spec: {field}"):
+        ModelSpec.from_json(changed(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    "field_and_value", [("blur_kernel", "17"), ("blur_kernel", True), ("offsets", 0.25), ("flip_shift", None)]
+)
+def test_wrong_types_in_the_decoder(field_and_value: tuple[str, Any]) -> None:
+    field, value = field_and_value
+    with pytest.raises(ModelSpecError, match=f"decoder: {field}"):
+        ModelSpec.from_json(decoder(**{field: value}))
+
+
+# values that nothing could follow
+
+NAN, INFINITY = float("nan"), float("inf")
+METRIC = Metric("AP", 0.7, "val2017", "flip test")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("input_size", (250, 192)),
+        ("input_size", (256, 190)),
+        ("input_size", (8, 192)),
+        ("input_size", (0, 0)),
+        ("input_size", (-256, 192)),
+        ("input_size", (4100, 192)),
+        ("input_size", (256, 10**30)),
+        ("mean", (NAN, 0.0, 0.0)),
+        ("mean", (0.0, INFINITY, 0.0)),
+        ("mean", (0.0, 0.0, -1.0)),
+        ("mean", (1e308, 0.0, 0.0)),
+        ("std", (0.0, 1.0, 1.0)),
+        ("std", (1.0, -1.0, 1.0)),
+        ("std", (1.0, 1.0, NAN)),
+        ("std", (1.0, 1.0, INFINITY)),
+        ("box_padding", 0.0),
+        ("box_padding", -1.25),
+        ("box_padding", NAN),
+        ("box_padding", INFINITY),
+        ("box_padding", 10.1),
+        ("stride", 0),
+        ("stride", -4),
+        ("stride", 65),
+        ("keypoints", ()),
+        ("keypoints", ("a",) * 1025),
+        ("flip_pairs", ((0, 17),)),
+        ("flip_pairs", ((-1, 0),)),
+        ("skeleton", ((16, 17),)),
+        ("metrics", (METRIC, replace(METRIC, value=NAN))),
+        ("metrics", (replace(METRIC, value=INFINITY),)),
+    ],
+)
+def test_values_out_of_range(field: str, value: Any) -> None:
+    with pytest.raises(ModelSpecError, match=rf"^model spec: .*{field}"):
+        ModelSpec(name="x", **{field: value})
+    as_json = [vars(one) for one in value] if field == "metrics" else value
+    with pytest.raises(ModelSpecError, match=rf"^model spec: .*{field}"):
+        ModelSpec.from_json(changed(**{field: as_json}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("blur_kernel", 0),
+        ("blur_kernel", 16),
+        ("blur_kernel", -1),
+        ("blur_kernel", 65),
+        ("offsets", (0.1,) * 9),
+        ("offsets", (NAN,)),
+        ("offsets", (-INFINITY,)),
+        ("offsets", (1e308,)),
+        ("heatmap_peak", 0.0),
+        ("heatmap_peak", -255.0),
+        ("heatmap_peak", NAN),
+        ("heatmap_peak", INFINITY),
+        ("heatmap_peak", 1e-300),
+        ("heatmap_peak", 1e300),
+        ("flip_shift", 2),
+        ("flip_shift", -1),
+    ],
+)
+def test_decoder_values_out_of_range(field: str, value: Any) -> None:
+    with pytest.raises(ModelSpecError, match=rf"^model spec: decoder\.{field} is "):
+        ModelSpec(name="x", decoder=DecoderSpec(**{field: value}))
+    with pytest.raises(ModelSpecError, match=rf"^model spec: decoder\.{field} is "):
+        ModelSpec.from_json(decoder(**{field: value}))

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import danet
+from danet import errors
+
+PARAMETERS = {
+    "model": inspect.Parameter.empty,
+    "spec": None,
+    "backend": None,
+    "device": "CPU",
+    "precision": None,
+    "threads": None,
+    "batch_size": None,
+    "flip_test": False,
+    "box_format": "xyxy",
+}
+
+
+def test_exported_names() -> None:
+    assert sorted(danet.__all__) == [
+        "Backend",
+        "BackendError",
+        "DanetError",
+        "DecoderSpec",
+        "InputError",
+        "Metric",
+        "MissingExtraError",
+        "ModelFileError",
+        "ModelSpec",
+        "ModelSpecError",
+        "PoseEstimator",
+        "Poses",
+    ]
+    assert all(hasattr(danet, name) for name in danet.__all__)
+
+
+def test_the_estimators_arguments() -> None:
+    signature = inspect.signature(danet.PoseEstimator)
+    assert {name: one.default for name, one in signature.parameters.items()} == PARAMETERS
+    keyword_only = [name for name, one in signature.parameters.items() if one.kind is one.KEYWORD_ONLY]
+    assert keyword_only == [name for name in PARAMETERS if name != "model"]
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("infer", ["self", "frame", "boxes"]),
+        ("infer_batch", ["self", "frames"]),
+        ("stream", ["self", "frames"]),
+        ("close", ["self"]),
+        ("__enter__", ["self"]),
+    ],
+)
+def test_the_estimators_methods(method: str, parameters: list[str]) -> None:
+    assert list(inspect.signature(getattr(danet.PoseEstimator, method)).parameters) == parameters
+
+
+def test_the_fields_of_poses() -> None:
+    assert list(inspect.signature(danet.Poses).parameters) == ["keypoints", "scores", "boxes", "names", "skeleton"]
+
+
+@pytest.mark.parametrize("name", [name for name in danet.__all__ if name.endswith("Error")])
+def test_every_error_is_a_danet_error(name: str) -> None:
+    assert issubclass(getattr(errors, name), errors.DanetError)
+
+
+def test_errors_are_also_what_python_calls_them() -> None:
+    assert issubclass(errors.InputError, ValueError)
+    assert issubclass(errors.MissingExtraError, ImportError)
+
+
+def test_the_runtime_starts_without_heavy_libraries() -> None:
+    heavy = ["torch", "onnx", "onnxruntime", "openvino", "nncf", "pycocotools", "matplotlib", "supervision"]
+    program = f"import sys, danet; print([name for name in {heavy} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
