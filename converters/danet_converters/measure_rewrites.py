@@ -70,7 +70,8 @@ def main() -> None:
             if round_number == 2:  # the rounds so far warmed up
                 row.seconds.clear()
     print(
-        f"{read_cpu().name}, {options.threads} threads, fp32, {options.rounds} interleaved rounds, {time.strftime('%F')}"
+        f"{read_cpu().name}, {options.threads} threads, fp32, medians of {options.rounds} interleaved rounds, "
+        f"{time.strftime('%F')}"
     )
     plain = {row.label.split(": ")[0]: row.persons_per_second for row in rows if row.label.endswith(": none")}
     for row in rows:

@@ -173,12 +173,22 @@ class PoseEstimator:
         """The poses of frames from an iterable of (frame, boxes), in order.
 
         Crops, network and decoding of neighbouring frames overlap. At most `LOOKAHEAD` frames are
-        read ahead, so a live source is not queued. An error of a frame is raised in its turn.
+        read ahead, so a live source is not queued. An error of a frame, or of the iterable itself, is
+        raised in its turn: after the poses of the frames before it.
         """
+        source = iter(frames)
+        failure: Exception | None = None
         pending: deque[Future[Poses]] = deque()
         with ThreadPoolExecutor(LOOKAHEAD, thread_name_prefix="danet-stream") as pool:
             try:
-                for frame, boxes in frames:
+                while True:
+                    try:
+                        frame, boxes = next(source)
+                    except StopIteration:
+                        break
+                    except Exception as error:
+                        failure = error
+                        break
                     pending.append(pool.submit(self.infer, frame, boxes))
                     if len(pending) == LOOKAHEAD:
                         yield pending.popleft().result()
@@ -187,6 +197,8 @@ class PoseEstimator:
             finally:
                 for future in pending:
                     future.cancel()
+        if failure is not None:
+            raise failure
 
     def close(self) -> None:
         """Free the model. Later calls raise BackendError; closing twice does no harm."""

@@ -26,6 +26,8 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
     Raises:
         InputError: anything else. Float and 16-bit frames are refused since their range is a guess.
     """
+    if frame is None:
+        raise InputError("frame is None, which cv2.imread and VideoCapture.read give for what they cannot read")
     try:
         array = np.asarray(frame)
     except (TypeError, ValueError, RuntimeError) as error:

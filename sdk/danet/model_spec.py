@@ -136,7 +136,7 @@ class ModelSpec:
         )
         for valid, name, value, expected in checks:
             if not valid:
-                raise ModelSpecError(f"model spec: {name} is {value!r}, expected {expected}")
+                raise ModelSpecError(f"model spec: {name} is {repr(value)[:200]}, expected {expected}")
 
     @property
     def heatmap_size(self) -> tuple[int, int]:

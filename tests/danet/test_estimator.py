@@ -598,3 +598,19 @@ def test_an_object_that_is_no_backend(junk: Any) -> None:
 def test_arguments_out_of_range(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         estimator_of(**options)
+
+
+def test_a_failing_source_loses_no_frame_that_it_gave_before() -> None:
+    frame = np.zeros((40, 30, 3), np.uint8)
+
+    def source() -> Iterator[tuple[NDArray[np.uint8], None]]:
+        for _ in range(3):
+            yield frame, None
+        raise OSError("camera unplugged")
+
+    with PoseEstimator("null", backend="null") as estimator:
+        stream = estimator.stream(source())
+        found = [next(stream) for _ in range(3)]
+        with pytest.raises(OSError, match="camera unplugged"):
+            next(stream)
+    assert [len(poses) for poses in found] == [1, 1, 1]

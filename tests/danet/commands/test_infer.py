@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from danet.embedded import PORTRAIT_BOX
+from danet.estimator import PoseEstimator
+from danet.frame import read_picture
+from danet.keypoints import COCO_KEYPOINTS
+from danet.scenes.scene import Scene
+
+Danet = Callable[..., Any]
+
+
+@pytest.fixture
+def boxes_file(scene: Scene, tmp_path: Path) -> Path:
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(scene.boxes.tolist()))
+    return path
+
+
+def persons_of(text: str, picture: int = 0) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(text)["images"][picture]["persons"]
+    return found
+
+
+# Boxes in, JSON out
+
+
+def test_json_says_what_the_estimator_says(
+    danet: Danet, tiny_ir: Path, scene: Scene, scene_file: Path, boxes_file: Path
+) -> None:
+    outcome = danet("infer", tiny_ir, scene_file, "--boxes", boxes_file, "--json", "-")
+    content = json.loads(outcome.out)
+    assert outcome.status == 0
+    assert (content["model"], content["precision"]) == ("tiny", "fp32")
+    (image,) = content["images"]
+    assert (image["file"], image["width"], image["height"]) == (str(scene_file), 320, 240)
+    with PoseEstimator(tiny_ir) as estimator:
+        poses = estimator.infer(scene.image, scene.boxes)
+    assert len(image["persons"]) == len(poses) == len(scene.boxes) >= 2
+    for person, points, scores, box in zip(
+        image["persons"], poses.keypoints, poses.scores, scene.boxes, strict=True
+    ):
+        assert tuple(person["keypoints"]) == COCO_KEYPOINTS
+        np.testing.assert_allclose(list(person["keypoints"].values()), np.column_stack((points, scores)), atol=0.006)
+        np.testing.assert_allclose(person["box"], box, atol=0.006)
+        assert person["score"] == pytest.approx(scores.mean(), abs=1e-4)
+    assert f"{scene_file}: {len(poses)} persons" in outcome.err
+
+
+def test_boxes_from_stdin(
+    danet: Danet, tiny_ir: Path, scene_file: Path, boxes_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = danet("infer", tiny_ir, scene_file, "--boxes", boxes_file, "--json", "-").out
+    monkeypatch.setattr(sys, "stdin", io.StringIO(boxes_file.read_text()))
+    assert danet("infer", tiny_ir, scene_file, "--boxes", "-", "--json", "-").out == expected
+
+
+def test_without_boxes_the_picture_is_one_person(danet: Danet, tiny_ir: Path, scene_file: Path) -> None:
+    (person,) = persons_of(danet("infer", tiny_ir, scene_file, "--json", "-").out)
+    assert person["box"] == [0, 0, 320, 240]
+
+
+def test_boxes_by_picture(danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path) -> None:
+    boxes = {str(scene_file): [[10, 10, 90, 200], [50, 20, 150, 220]], "portrait.jpg": [PORTRAIT_BOX]}
+    (tmp_path / "by-name.json").write_text(json.dumps(boxes))
+    outcome = danet("infer", tiny_ir, portrait, scene_file, "--boxes", tmp_path / "by-name.json", "--json", "-")
+    assert [len(persons_of(outcome.out, picture)) for picture in (0, 1)] == [1, 2]
+    assert persons_of(outcome.out, 1)[0]["box"] == [10, 10, 90, 200]
+
+
+def test_box_format(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_text("[[10, 20, 80, 180]]")
+    arguments = ("infer", tiny_ir, scene_file, "--boxes", tmp_path / "boxes.json", "--json", "-", "--box-format")
+    assert persons_of(danet(*arguments, "xywh").out)[0]["box"] == [10, 20, 90, 200]
+    assert persons_of(danet(*arguments, "xyxy").out)[0]["box"] == [10, 20, 80, 180]
+    assert danet(*arguments, "yxyx").status == 2
+
+
+def test_no_person(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "none.json").write_text("[]")
+    outcome = danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "none.json", "--json", "-")
+    assert (outcome.status, persons_of(outcome.out)) == (0, [])
+
+
+def test_options_reach_the_model(danet: Danet, tiny_onnx: Path, scene_file: Path) -> None:
+    arguments = ("infer", tiny_onnx, scene_file, "--json", "-")
+    plain, flipped = danet(*arguments), danet(*arguments, "--flip-test", "--threads", "1")
+    assert persons_of(plain.out) != persons_of(flipped.out)
+    in_openvino = danet(*arguments, "--backend", "openvino")
+    assert [person["box"] for person in persons_of(in_openvino.out)] == [[0, 0, 320, 240]]
+    assert "onnxruntime" in danet(*arguments, "--precision", "bf16").error()
+    assert "no backend named 'tensorrt'" in danet(*arguments, "--backend", "tensorrt").error()
+    assert "threads 0" in danet(*arguments, "--threads", "0").error()
+
+
+# Pictures out
+
+
+def test_draw_file(danet: Danet, tiny_ir: Path, scene: Scene, scene_file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new" / "out.png"
+    assert danet("infer", tiny_ir, scene_file, "--draw", target, "--threshold", "0").status == 0
+    drawn = cv2.imread(str(target))
+    assert drawn.shape == scene.image.shape
+    changed = (drawn != scene.image).any(2).mean()
+    assert 0.001 < changed < 0.9
+    assert [path.name for path in target.parent.iterdir()] == ["out.png"]
+
+
+def test_draw_folder(danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    for folder in (tmp_path / "new", tmp_path / "old"):
+        assert danet("infer", tiny_ir, scene_file, portrait, "--draw", folder).status == 0
+        assert {path.name for path in folder.iterdir()} == {"scene.png", "portrait.png"}
+        assert cv2.imread(str(folder / "portrait.png")).shape == read_picture(portrait).shape
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path
+) -> None:
+    for name, source in (("a/frame.png", scene_file), ("b/frame.jpg", portrait)):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(source.read_bytes())
+    out = tmp_path / "out"
+    outcome = danet("infer", tiny_ir, tmp_path / "a/frame.png", tmp_path / "b/frame.jpg", "--draw", out)
+    assert outcome.status == 2 or len(list(out.iterdir())) == 2
+
+
+def test_picture_in_the_way_of_the_folder_stays(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.png"
+    target.write_bytes(b"precious")
+    outcome = danet("infer", tiny_ir, scene_file, portrait, "--draw", target)
+    assert outcome.status == 1
+    assert "out.png" in outcome.err
+    assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("name", ["out.txt", "out.", "out.xyz"])
+def test_picture_of_an_unknown_suffix(danet: Danet, tiny_ir: Path, scene_file: Path, name: str, tmp_path: Path) -> None:
+    if not Path(name).suffix.strip("."):
+        pytest.skip("a folder's name")
+    assert name in danet("infer", tiny_ir, scene_file, "--draw", tmp_path / name).error()
+    assert not list(tmp_path.iterdir())
+
+
+# One bad picture does not cost the others
+
+
+def test_broken_pictures_among_good_ones(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path
+) -> None:
+    broken, missing = tmp_path / "broken.jpg", tmp_path / "missing.jpg"
+    broken.write_bytes(portrait.read_bytes()[:300])
+    outcome = danet("infer", tiny_ir, scene_file, broken, missing, portrait, "--json", "-", "--draw", tmp_path / "out")
+    assert outcome.status == 1
+    assert [image["file"] for image in json.loads(outcome.out)["images"]] == [str(scene_file), str(portrait)]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"scene.png", "portrait.png"}
+    errors = [line for line in outcome.err.splitlines() if "error" in line]
+    assert len(errors) == 2
+    assert all(line.startswith("danet: error: ") for line in errors)
+    assert str(broken) in errors[0]
+    assert f"{missing}: No such file" in errors[1]
+
+
+# What cannot be done is one line
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 64])
+def test_broken_picture(danet: Danet, tiny_ir: Path, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(content)
+    outcome = danet("infer", tiny_ir, tmp_path / "broken.png", "--json", tmp_path / "out.json")
+    assert "broken.png" in outcome.error()
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_folder_as_picture(danet: Danet, tiny_ir: Path, tmp_path: Path) -> None:
+    assert str(tmp_path) in danet("infer", tiny_ir, tmp_path).error()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[[1, 2, 3]]", "expected (N, 4)"),
+        ("[1, 2, 3, 4]", "expected (N, 4)"),
+        ("[[1, 2, 3, 4], [1, 2]]", "boxes"),
+        ('[["a", "b", "c", "d"]]', "numbers"),
+        ('[{"x": 1}]', "boxes"),
+        ("[[50, 50, 10, 90]]", "width and height above 0"),
+        ("[[1, 2, NaN, 4]]", "finite"),
+        ("[[1, 2, 1e400, 4]]", "finite"),
+        ("[[1, 2, 1e9, 4e9]]", "1000000 pixels"),
+        ('"all"', "expected a list of boxes"),
+        ("7", "expected a list of boxes"),
+        ('{"other.png": [[1, 2, 3, 4]]}', "no entry"),
+        ("{}", "no entry"),
+        ("[[1, 2, 3", "not JSON"),
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_wrong_boxes(
+    danet: Danet, tiny_ir: Path, scene_file: Path, content: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "boxes.json").write_text(content)
+    out = tmp_path / "out.json"
+    assert message in danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "boxes.json", "--json", out).error()
+    assert not out.exists()
+
+
+def test_boxes_that_are_no_text(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "boxes.json").write_bytes(b"\xff\xfe\x00[")
+    assert "not JSON" in danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "boxes.json").error()
+    assert "No such file" in danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "none.json").error()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+@pytest.mark.parametrize(
+    ("file", "part"),
+    [("tiny_ir", ".xml"), ("tiny_ir", ".bin"), ("tiny_onnx", ".onnx"), ("tiny_checkpoint", ".safetensors")],
+)
+def test_cut_model(
+    danet: Danet, cut: Any, file: str, part: str, share: float, scene_file: Path, request: pytest.FixtureRequest
+) -> None:
+    model = cut(request.getfixturevalue(file), part, share)
+    out = model.with_name("out.json")
+    assert model.name in danet("infer", model, scene_file, "--json", out, "--draw", model.with_name("o.png")).error()
+    assert not out.exists()
+    assert not model.with_name("o.png").exists()
+
+
+def test_ir_without_its_weights(danet: Danet, cut: Any, tiny_ir: Path, scene_file: Path) -> None:
+    model = cut(tiny_ir, ".bin")
+    model.with_suffix(".bin").unlink()
+    assert ".bin" in danet("infer", model, scene_file).error()
+
+
+@pytest.mark.parametrize("suffix", [".pkl", ".pth", ".pt", ".safetensors", ".onnx", ".xml"])
+def test_pickle_with_a_payload(danet: Danet, payload: Any, scene_file: Path, suffix: str) -> None:
+    model, mark = payload(suffix)
+    assert model.name in danet("infer", model, scene_file).error()
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("name", ["model.engine", "model", "model.xml", ""])
+def test_no_such_model(danet: Danet, name: str, scene_file: Path, tmp_path: Path) -> None:
+    danet("infer", tmp_path / name if name else "", scene_file).error()
+
+
+def test_model_that_says_nothing_of_itself(danet: Danet, tiny_onnx: Path, scene_file: Path, tmp_path: Path) -> None:
+    import onnx
+
+    model = onnx.load(tiny_onnx)
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "mute.onnx")
+    assert "carries no model spec" in danet("infer", tmp_path / "mute.onnx", scene_file).error()
+    model.metadata_props.add(key="danet.model_spec", value='{"name": "x", "stride": "four"}')
+    onnx.save(model, tmp_path / "wrong.onnx")
+    error = danet("infer", tmp_path / "wrong.onnx", scene_file).error()
+    assert "stride" in error
+    assert "wrong.onnx" in error
+
+
+# As a real program
+
+
+def test_program_on_the_embedded_model(danet_process: Danet, portrait: Path) -> None:
+    outcome = danet_process("infer", "danet72", portrait, "--boxes", "-", "--json", "-", input=json.dumps([PORTRAIT_BOX]))
+    assert outcome.status == 0
+    (person,) = persons_of(outcome.out)
+    x, y, score = person["keypoints"]["nose"]
+    assert 190 < x < 240  # Eileen Collins' nose
+    assert 90 < y < 150
+    assert score > 0.3
+    assert outcome.err.splitlines()[0].startswith(f"{portrait}: 1 persons")
+
+
+def test_program_on_a_broken_model(danet_process: Danet, cut: Any, tiny_ir: Path, scene_file: Path) -> None:
+    outcome = danet_process("infer", cut(tiny_ir, ".bin"), scene_file, "--json", "-")
+    assert "OpenVINO cannot read it" in outcome.error()
+    assert outcome.out == ""
+
+
+def test_program_on_a_payload(danet_process: Danet, payload: Any, scene_file: Path) -> None:
+    model, mark = payload(".pkl")
+    assert danet_process("infer", model, scene_file, "--json", "-").error()
+    assert not mark.exists()
+
+
+def test_program_on_a_folder_of_pictures_with_json_to_a_file(
+    danet_process: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "deep" / "poses.json"
+    outcome = danet_process("infer", tiny_ir, scene_file, portrait, "--json", out)
+    assert (outcome.status, outcome.out) == (0, "")
+    assert len(json.loads(out.read_text())["images"]) == 2
+    assert [path.name for path in out.parent.iterdir()] == ["poses.json"]

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Danet = Callable[..., Any]
+PROGRAM = Path(sys.executable).with_name("danet")
+COMMANDS = ("convert", "demo", "evaluate", "infer", "info", "train")
+
+
+def test_help_names_every_command(danet: Danet) -> None:
+    outcome = danet("--help")
+    assert (outcome.status, outcome.err) == (0, "")
+    for command in COMMANDS:
+        assert re.search(rf"^ +{command} +\S", outcome.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(danet: Danet, command: str) -> None:
+    outcome = danet(command, "--help")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.startswith(f"usage: danet {command}")
+
+
+def test_version(danet: Danet) -> None:
+    assert danet("--version").out == f"danet-edge {version('danet-edge')}\n"
+
+
+@pytest.mark.parametrize("arguments", [("fly",), (), ("infer",), ("infer", "model.xml"), ("info", "a", "b")])
+def test_wrong_use(danet: Danet, arguments: tuple[str, ...]) -> None:
+    outcome = danet(*arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert "usage: danet" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_missing_extra_is_named(danet: Danet, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "danet.backends.onnxruntime_backend", raising=False)
+    error = danet("info", tiny_onnx).error()
+    assert "needs onnxruntime" in error
+    assert "pip install 'danet-edge[onnxruntime]'" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "library", "extra"),
+    [
+        (("convert", "x.pt"), "onnx", "convert"),
+        (("train", "x.toml", "--out", "x"), "tensorboard", "train"),
+    ],
+)
+def test_missing_extra_of_a_command(
+    danet: Danet, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], library: str, extra: str
+) -> None:
+    for name in [name for name in sys.modules if name.startswith(("danet_converters", "danet_training"))]:
+        if not name.endswith(("_converters", "_training", ".command")):
+            monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.startswith("torch.utils.tensorboard")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, library, None)
+    assert f"danet-edge[{extra}]" in danet(*arguments).error()
+
+
+def test_reader_of_stdout_goes_away(tiny_ir: Path, scene_file: Path) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "infer", tiny_ir, scene_file, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    error = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert error.splitlines() == [f"{scene_file}: 1 persons, scores {error.split()[-1]}"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_full_disk_on_stdout(tiny_ir: Path, scene_file: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PROGRAM, "info", tiny_ir, "--json", "-"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+        )
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("danet: error: ")
+    assert "No space left" in line
+
+
+@pytest.mark.parametrize("place", ["file/out.json", "folder"])
+def test_output_that_cannot_be_written(
+    danet: Danet, tiny_ir: Path, scene_file: Path, place: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    for option in (("--json",), ("--draw",)):
+        target = tmp_path / place
+        if option == ("--draw",) and place == "folder":
+            continue  # a folder is right there
+        outcome = danet("infer", tiny_ir, scene_file, *option, target)
+        assert outcome.status == 1
+        assert "Traceback" not in outcome.err
+        errors = [line for line in outcome.err.splitlines() if line.startswith("danet: error: ")]
+        assert len(errors) == 1
+        assert Path(place).parts[0] in errors[0]
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "folder"}
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+def test_read_only_file_system(danet: Danet, tiny_ir: Path) -> None:
+    outcome = danet("info", tiny_ir, "--json", "/proc/danet/info.json")
+    assert "/proc" in outcome.error()
+
+
+def test_interrupt(danet_process: Danet, tiny_ir: Path, tmp_path: Path) -> None:
+    import signal
+    import time
+
+    process = subprocess.Popen(
+        [PROGRAM, "infer", tiny_ir, "x.png", "--boxes", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stderr is not None
+    time.sleep(3)  # it waits for boxes now
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 130
+    assert process.stderr.read().splitlines() == ["danet: error: interrupted"]
+    process.stdin.close()
+    process.stderr.close()
