@@ -37,6 +37,9 @@ SPEC = ModelSpec(
 )
 
 
+torch.set_num_threads(1)  # networks this small lose more to the handshakes of threads than they gain
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command line did."""

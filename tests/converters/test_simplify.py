@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -43,12 +43,12 @@ SWITCHES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def config() -> DANetConfig:
-    return DANetConfig("small", "paper", (2, 2, 1, 1), (12, 10, 8, 6), decoder_width=7, growth=4, bottleneck=5)
+    return DANetConfig("small", "paper", (2, 1, 1, 1), (12, 10, 8, 6), decoder_width=7, growth=4, bottleneck=5)
 
 
 @pytest.fixture(scope="module")
 def images() -> Tensor:
-    return torch.randn(2, 3, 64, 96, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(2, 3, 32, 64, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
 def relative_error(found: Tensor, expected: Tensor) -> float:
@@ -216,9 +216,9 @@ def inputs_of(module: nn.Module) -> tuple[list[Tensor], RemovableHandle]:
 
 
 @pytest.fixture
-def features() -> Iterator[Callable[..., Tensor]]:
+def features() -> Callable[..., Tensor]:
     generator = torch.Generator().manual_seed(4)
-    yield lambda *shape: 3 * torch.randn(*shape, dtype=torch.float64, generator=generator)
+    return lambda *shape: 3 * torch.randn(*shape, dtype=torch.float64, generator=generator)
 
 
 @pytest.mark.parametrize("absolute", [True, False])

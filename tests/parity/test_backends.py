@@ -27,7 +27,7 @@ FrameAndBoxes = tuple[NDArray[np.uint8], NDArray[np.float64]]
 def frames(scene: Scene, portrait: Path) -> list[FrameAndBoxes]:
     """Two pictures, ten persons; the scene's boxes also shifted, partly out of the picture."""
     boxes = scene.boxes.astype(np.float64)
-    moved = np.concatenate((boxes, boxes + [-31.5, 7.25, 12.5, 30]))
+    moved = np.concatenate((boxes, boxes + np.array((-31.5, 7.25, 12.5, 30))))
     return [(scene.image, moved), (read_picture(portrait), np.tile(PORTRAIT_BOXES, (2, 1)))]
 
 
@@ -67,13 +67,12 @@ def test_same_keypoints(
     estimator: PoseEstimator,
     reference: PoseEstimator,
     frames: list[FrameAndBoxes],
-    record_property: Any,
 ) -> None:
     assert estimator.spec.name == "tiny"
     estimator.flip_test = reference.flip_test = flip_test
     found, expected = estimator.infer_batch(frames), reference.infer_batch(frames)
     distance = largest_distance(found, expected)
-    record_property("largest distance in pixels", distance)
+    print(f"largest distance: {distance:.2g} px")
     assert distance <= MAX_DISTANCE
     for left, right in zip(found, expected, strict=True):
         np.testing.assert_allclose(left.scores, right.scores, atol=1e-5)
@@ -92,7 +91,7 @@ def test_batch_sizes(persons: int, estimator: PoseEstimator, frames: list[FrameA
     np.testing.assert_allclose(together.keypoints[-1], estimator.infer(image, chosen[[-1]]).keypoints[0], atol=0.05)
 
 
-def test_real_persons(estimator: PoseEstimator, reference: PoseEstimator, record_property: Any) -> None:
+def test_real_persons(estimator: PoseEstimator, reference: PoseEstimator) -> None:
     if not (PEOPLE17 / "val.json").is_file():
         pytest.skip(f"the data set people17 is not at {PEOPLE17}")
     estimator.flip_test = reference.flip_test = False
@@ -102,5 +101,5 @@ def test_real_persons(estimator: PoseEstimator, reference: PoseEstimator, record
     ]
     assert sum(len(boxes) for _, boxes in frames) >= 50
     distance = largest_distance(estimator.infer_batch(frames), reference.infer_batch(frames))
-    record_property("largest distance in pixels", distance)
+    print(f"largest distance: {distance:.2g} px")
     assert distance <= MAX_DISTANCE

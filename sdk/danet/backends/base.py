@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from danet.errors import ModelSpecError
 from danet.model_spec import ModelSpec, Precision
 
 
@@ -49,6 +50,18 @@ class LoadedModel:
     """Batch sizes that the file allows; None: any."""
 
 
+def read_spec(text: str, path: Path) -> ModelSpec:
+    """The spec that a model file carries.
+
+    Raises:
+        ModelSpecError: as `ModelSpec.from_json`, with the file's name.
+    """
+    try:
+        return ModelSpec.from_json(text)
+    except ModelSpecError as error:
+        raise ModelSpecError(f"{path}: {error}") from error
+
+
 class LoadModel(Protocol):
     """The function `load` of each backend's module."""
 
@@ -57,6 +70,7 @@ class LoadModel(Protocol):
 
         Raises:
             ModelFileError: the file is missing, damaged or not of this backend's format.
+            ModelSpecError: the spec in the file cannot be read.
             BackendError: the backend cannot honour an option.
             MissingExtraError: the backend's library is not installed.
         """

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.backends.base import BackendOptions, LoadedModel
+from danet.backends.base import BackendOptions, LoadedModel, read_spec
 from danet.errors import BackendError, MissingExtraError, ModelFileError
-from danet.model_spec import SPEC_KEY, ModelSpec
+from danet.model_spec import SPEC_KEY
 
 try:
     import onnxruntime
@@ -69,7 +69,7 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
     if len(session.get_inputs()) != 1 or len(shape) != 4 or shape[3] != 3:
         raise ModelFileError(f"{path}: input of shape {shape}, expected one N x H x W x 3 uint8")
     text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
-    spec = None if text is None else ModelSpec.from_json(text)
+    spec = None if text is None else read_spec(text, path)
     fixed = (shape[0],) if isinstance(shape[0], int) else None
     quantized = spec is not None and spec.precision == "int8"
     return LoadedModel(OnnxRuntimeBackend(session), spec, "int8, rest fp32" if quantized else "fp32", fixed)

@@ -12,7 +12,7 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from danet.backends.base import BackendOptions, LoadedModel
+from danet.backends.base import BackendOptions, LoadedModel, read_spec
 from danet.errors import BackendError, ModelFileError
 from danet.model_spec import SPEC_KEY, ModelSpec
 
@@ -39,7 +39,6 @@ class OpenVinoBackend:
         self._config = _configuration(options)
         self._pools: dict[int, queue.LifoQueue[Any]] = {}
         self._lock = threading.Lock()
-        self.hint = ""
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
@@ -65,7 +64,6 @@ class OpenVinoBackend:
             static = self._model.clone()
             static.reshape({0: list(shape)})
             compiled = _core().compile_model(static, self._device, self._config)
-            self.hint = str(compiled.get_property("INFERENCE_PRECISION_HINT"))
             pool: queue.LifoQueue[Any] = queue.LifoQueue()
             for _ in range(REQUESTS):
                 pool.put(compiled.create_infer_request())
@@ -101,14 +99,14 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     rest = options.precision or "fp32"
-    return LoadedModel(backend, _spec(model), f"int8, rest {rest}" if quantized else rest, fixed)
+    return LoadedModel(backend, _spec(model, path), f"int8, rest {rest}" if quantized else rest, fixed)
 
 
-def _spec(model: Any) -> ModelSpec | None:
+def _spec(model: Any, path: Path) -> ModelSpec | None:
     # the ONNX reader keeps metadata_props under "framework"
     for place in ([SPEC_KEY], ["framework", SPEC_KEY]):
         if model.has_rt_info(place):
-            return ModelSpec.from_json(model.get_rt_info(place).astype(str))
+            return read_spec(model.get_rt_info(place).astype(str), path)
     return None
 
 
@@ -118,6 +116,17 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
         raise BackendError(
             f"openvino: precision {options.precision!r} cannot be asked for at run time, expected "
             f"{', '.join(_HINTS)}; an int8 model is made by danet quantize"
+        )
+    try:
+        offered = _core().get_property(options.device, "OPTIMIZATION_CAPABILITIES")
+    except RuntimeError as error:
+        raise BackendError(
+            f"openvino: device {options.device!r}: {_first_line(error)}; 'CPU' is always there"
+        ) from error
+    if options.precision and options.precision.upper() not in offered:
+        raise BackendError(
+            f"openvino: {options.device} has no {options.precision} arithmetic, it offers {', '.join(offered)}; "
+            "leave precision out for fp32"
         )
     # Pinned: on CPUs with AMX or AVX512-BF16 OpenVINO would run "FP32" files in bfloat16 by itself.
     config: dict[str, Any] = {

@@ -37,6 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from danet.estimator import PoseEstimator
 
+    targets = _draw_targets(options.images, options.draw)
     content = None if options.boxes is None else read_boxes(options.boxes)
     console = human()
     results: list[dict[str, Any]] = []
@@ -54,7 +55,7 @@ def _run(options: argparse.Namespace) -> int:
     ):
         for image in bar.track(options.images, description="pictures"):
             try:
-                results.append(_infer_one(estimator, image, content, options))
+                results.append(_infer_one(estimator, image, content, targets.get(image), options.threshold))
             except InputError as error:
                 # one bad picture does not cost the others
                 console.print(f"danet: error: {error}", markup=False, soft_wrap=True)
@@ -64,14 +65,29 @@ def _run(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _infer_one(estimator: Any, image: Path, content: Any, options: argparse.Namespace) -> dict[str, Any]:
+def _draw_targets(images: list[Path], out: Path | None) -> dict[Path, Path]:
+    """Where each picture is drawn to.
+
+    Raises:
+        InputError: two pictures would be drawn to one file.
+    """
+    if out is None:
+        return {}
+    if len(images) == 1 and out.suffix and not out.is_dir():
+        return {images[0]: out}
+    targets = {image: out / f"{image.stem}.png" for image in images}
+    owners: dict[Path, Path] = {}
+    for image, target in targets.items():
+        if owners.setdefault(target, image) != image:
+            raise InputError(f"{owners[target]} and {image} would both be drawn to {target}; draw them one by one")
+    return targets
+
+
+def _infer_one(estimator: Any, image: Path, content: Any, target: Path | None, threshold: float) -> dict[str, Any]:
     frame = read_picture(image)
     poses = estimator.infer(frame, None if content is None else boxes_for(content, image))
-    if options.draw:
-        target = options.draw
-        if len(options.images) > 1 or target.is_dir() or not target.suffix:
-            target = target / f"{image.stem}.png"
-        write_picture(poses.draw(frame, threshold=options.threshold, boxes=content is not None), target)
+    if target:
+        write_picture(poses.draw(frame, threshold=threshold, boxes=content is not None), target)
     scores = ", ".join(f"{score:.2f}" for score in poses.person_scores)
     human().print(f"{image}: {len(poses)} persons, scores {scores or '-'}", markup=False, soft_wrap=True)
     return {"file": str(image), "width": frame.shape[1], "height": frame.shape[0], **poses.to_dict()}

@@ -34,7 +34,7 @@ def _run(options: argparse.Namespace) -> int:
         spec, precision = estimator.spec, estimator.precision
     facts: dict[str, Any] = {
         "file": str(path),
-        "bytes": sum(part.stat().st_size for part in {path, path.with_suffix(".bin")} if part.is_file()),
+        "bytes": sum(part.stat().st_size for part in _parts(path) if part.is_file()),
         "input": ["N", *spec.input_size, 3],
         "output": ["N", len(spec.keypoints), *spec.heatmap_size],
         "runs_in": precision,
@@ -47,6 +47,11 @@ def _run(options: argparse.Namespace) -> int:
     if options.json != "-":
         _print(facts)
     return 0
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """The files that make up a model: an IR keeps its weights beside it."""
+    return (path, path.with_suffix(".bin")) if path.suffix.lower() == ".xml" else (path,)
 
 
 def _network_facts(path: Path) -> dict[str, Any]:

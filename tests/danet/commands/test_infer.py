@@ -47,9 +47,7 @@ def test_json_says_what_the_estimator_says(
     with PoseEstimator(tiny_ir) as estimator:
         poses = estimator.infer(scene.image, scene.boxes)
     assert len(image["persons"]) == len(poses) == len(scene.boxes) >= 2
-    for person, points, scores, box in zip(
-        image["persons"], poses.keypoints, poses.scores, scene.boxes, strict=True
-    ):
+    for person, points, scores, box in zip(image["persons"], poses.keypoints, poses.scores, scene.boxes, strict=True):
         assert tuple(person["keypoints"]) == COCO_KEYPOINTS
         np.testing.assert_allclose(list(person["keypoints"].values()), np.column_stack((points, scores)), atol=0.006)
         np.testing.assert_allclose(person["box"], box, atol=0.006)
@@ -132,7 +130,8 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(
         (tmp_path / name).write_bytes(source.read_bytes())
     out = tmp_path / "out"
     outcome = danet("infer", tiny_ir, tmp_path / "a/frame.png", tmp_path / "b/frame.jpg", "--draw", out)
-    assert outcome.status == 2 or len(list(out.iterdir())) == 2
+    assert "would both be drawn to" in outcome.error()
+    assert not out.exists()
 
 
 def test_picture_in_the_way_of_the_folder_stays(
@@ -146,10 +145,8 @@ def test_picture_in_the_way_of_the_folder_stays(
     assert target.read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize("name", ["out.txt", "out.", "out.xyz"])
+@pytest.mark.parametrize("name", ["out.txt", "out.xyz"])
 def test_picture_of_an_unknown_suffix(danet: Danet, tiny_ir: Path, scene_file: Path, name: str, tmp_path: Path) -> None:
-    if not Path(name).suffix.strip("."):
-        pytest.skip("a folder's name")
     assert name in danet("infer", tiny_ir, scene_file, "--draw", tmp_path / name).error()
     assert not list(tmp_path.iterdir())
 
@@ -209,9 +206,7 @@ def test_folder_as_picture(danet: Danet, tiny_ir: Path, tmp_path: Path) -> None:
         ("[" * 100_000, "not JSON"),
     ],
 )
-def test_wrong_boxes(
-    danet: Danet, tiny_ir: Path, scene_file: Path, content: str, message: str, tmp_path: Path
-) -> None:
+def test_wrong_boxes(danet: Danet, tiny_ir: Path, scene_file: Path, content: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "boxes.json").write_text(content)
     out = tmp_path / "out.json"
     assert message in danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "boxes.json", "--json", out).error()
@@ -275,7 +270,9 @@ def test_model_that_says_nothing_of_itself(danet: Danet, tiny_onnx: Path, scene_
 
 
 def test_program_on_the_embedded_model(danet_process: Danet, portrait: Path) -> None:
-    outcome = danet_process("infer", "danet72", portrait, "--boxes", "-", "--json", "-", input=json.dumps([PORTRAIT_BOX]))
+    outcome = danet_process(
+        "infer", "danet72", portrait, "--boxes", "-", "--json", "-", input=json.dumps([PORTRAIT_BOX])
+    )
     assert outcome.status == 0
     (person,) = persons_of(outcome.out)
     x, y, score = person["keypoints"]["nose"]

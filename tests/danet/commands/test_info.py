@@ -35,9 +35,7 @@ def facts(outcome: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("file", ["tiny_ir", "tiny_onnx"])
-def test_exported_file(
-    danet: Danet, file: str, tiny_checkpoint: Path, request: pytest.FixtureRequest
-) -> None:
+def test_exported_file(danet: Danet, file: str, tiny_checkpoint: Path, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(file)
     found = facts(danet("info", path, "--json", "-"))
     files = [path] if file == "tiny_onnx" else [path, path.with_suffix(".bin")]
@@ -67,7 +65,9 @@ def test_checkpoint_with_parameters_and_gflops(danet: Danet, danet72: Path) -> N
     parameters, gflops = float(found["parameters"].split()[0]), float(found["GFLOPs"].split()[0])
     assert parameters == pytest.approx(3.4, rel=0.09)
     assert gflops == pytest.approx(1.06, rel=0.07)
-    assert parameters == pytest.approx(sum(p.numel() for p in DANet(danet_config("danet72")).parameters()) / 1e6, abs=0.01)
+    assert parameters == pytest.approx(
+        sum(p.numel() for p in DANet(danet_config("danet72")).parameters()) / 1e6, abs=0.01
+    )
     assert found["checkpoint"] == "native checkpoint"
     assert "preset paper" in found["network"]
     assert "layers 3-6-12-12" in found["network"]

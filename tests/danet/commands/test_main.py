@@ -70,7 +70,10 @@ def test_missing_extra_of_a_command(
 
 def test_reader_of_stdout_goes_away(tiny_ir: Path, scene_file: Path) -> None:
     process = subprocess.Popen(
-        [PROGRAM, "infer", tiny_ir, scene_file, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [PROGRAM, "infer", tiny_ir, scene_file, "--json", "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stderr is not None

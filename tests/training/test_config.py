@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from danet.errors import InputError
+from danet_training.config import Augmentation, Phase, Source, TrainConfig, load_config
+
+MINIMAL = """
+network = "danet72"
+preset = "paper"
+[[sources]]
+kind = "rendered"
+[[phases]]
+input_size = [128, 96]
+samples = 1000
+batch = 50
+"""
+
+
+def load(tmp_path: Path, text: str) -> TrainConfig:
+    path = tmp_path / "run.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_config(path)
+
+
+def test_minimal_config_has_the_papers_defaults(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL)
+    assert config == TrainConfig("danet72", "paper", (Source("rendered"),), (Phase((128, 96), 1000, 50),))
+    # danet.md, section 3
+    assert config.learning_rate == 3e-4
+    assert config.augmentation == Augmentation(rotation=45.0, scale=(0.7, 1.35))
+    assert (*config.coarse_sigmas, config.fine_sigma) == (10.4, 8.0, 6.8, 5.6)
+    assert Phase((256, 192), 1).batch == 256
+    assert config.phases[0].ohkm == 8
+
+
+def test_every_kind_of_entry(tmp_path: Path) -> None:
+    text = (
+        "learning_rate = 1\nbf16 = false\nlicence = 'ours'\n"
+        + MINIMAL
+        + "[[phases]]\ninput_size = [256, 192]\nsamples = 64\nbatch = 32\nmicro_batch = 8\nohkm = 0\n"
+        + "[augmentation]\nscale = [1, 1.5]\n[validation]\nkind = 'coco'\nfolder = 'x'\nsplit = 'val'\n"
+    )
+    config = load(tmp_path, text)
+    assert (config.learning_rate, config.bf16, config.licence) == (1.0, False, "ours")
+    assert config.augmentation.scale == (1.0, 1.5)
+    assert config.validation == Source("coco", folder="x", split="val")
+    assert [phase.micro_batch for phase in config.phases] == [0, 8]
+    assert config.total_samples == 1064
+
+
+PHASE = '[[sources]]\nkind = "rendered"\n[[phases]]\ninput_size = [64, 64]\nsamples = 8\n'
+HEAD = 'network = "danet72"\npreset = "paper"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("network = ", "not TOML"),
+        (MINIMAL + "[learning]\nrate = 1", "unknown entries learning"),
+        (MINIMAL + "speed = 3", "phases: unknown entries speed"),
+        ("lerning_rate = 1.0\n" + MINIMAL, "unknown entries lerning_rate"),
+        (MINIMAL.replace('network = "danet72"', ""), "network"),
+        (MINIMAL.replace('"danet72"', "72"), "network: 72, expected a str"),
+        (MINIMAL.replace('"paper"', '"papier"'), "preset: 'papier', expected one of 'paper', 'zoo'"),
+        (MINIMAL.replace('"rendered"', '"video"'), "sources: kind: 'video', expected one of"),
+        ("seed = 1.5\n" + MINIMAL, "seed: 1.5, expected a int"),
+        ("seed = true\n" + MINIMAL, "seed: True, expected a int"),
+        ("learning_rate = 'fast'\n" + MINIMAL, "learning_rate: 'fast', expected a float"),
+        ("learning_rate = true\n" + MINIMAL, "learning_rate: True, expected a float"),
+        ("bf16 = 1\n" + MINIMAL, "bf16: 1, expected a bool"),
+        ("coarse_sigmas = [1.0, 2.0]\n" + MINIMAL, "coarse_sigmas: 2 items, expected 3"),
+        (MINIMAL.replace("[128, 96]", "128"), "input_size: 128, expected a list"),
+        (MINIMAL.replace("[[phases]]", "[phases]"), "phases: {"),
+        ("validation = 'val'\n" + MINIMAL, "validation: 'val', expected a table"),
+        (HEAD + "sources = []\n[[phases]]\ninput_size = [64, 64]\nsamples = 8\n", "at least one source and one phase"),
+        (HEAD + 'phases = []\n[[sources]]\nkind = "rendered"\n', "at least one source and one phase"),
+        (HEAD, "sources"),
+        # numbers with which the loop could not run, or would run for ever
+        (HEAD + PHASE + "batch = 4\nmicro_batch = 8", "micro_batch is 8, expected a divisor of batch 4"),
+        (HEAD + PHASE + "batch = 10\nmicro_batch = 4", "micro_batch is 4, expected a divisor of batch 10"),
+        (HEAD + PHASE + "batch = 0", "batch is 0, expected 1 or more"),
+        (HEAD + PHASE + "batch = 4\nmicro_batch = -2", "micro_batch is -2"),
+        (HEAD + PHASE + "batch = 4\nohkm = 18", "ohkm is 18, expected 0..17"),
+        (HEAD + PHASE.replace("64, 64", "64, 50"), "input_size is (64, 50), expected multiples of 32"),
+        (HEAD + PHASE.replace("samples = 8", "samples = -8"), "samples is -8"),
+        (HEAD + PHASE.replace('"rendered"', '"rendered"\nweight = -1.0'), "weight is -1.0, expected a number above 0"),
+        (HEAD + PHASE.replace('"rendered"', '"rendered"\nweight = nan'), "weight is nan"),
+        ("learning_rate = nan\n" + MINIMAL, "learning_rate is nan"),
+        ("checkpoint_minutes = nan\n" + MINIMAL, "checkpoint_minutes is nan"),
+    ],
+)
+def test_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, text)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "run.toml"))
+
+
+def test_unreadable(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No such file"):
+        load_config(tmp_path / "none.toml")
+    with pytest.raises(InputError, match="Is a directory"):
+        load_config(tmp_path)
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match="not TOML"):
+        load_config(tmp_path / "binary.toml")

@@ -1,0 +1,380 @@
+from __future__ import annotations
+
+import copy
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from danet.errors import ModelFileError
+from danet_evaluation.coco import load_split
+from danet_network.checkpoint import load_checkpoint, save_checkpoint
+from danet_network.config import DANetConfig
+from danet_network.model import DANet
+from danet_training import loop as loop_module
+from danet_training.config import Augmentation, Phase, Source, TrainConfig
+from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
+from danet_training.loop import STATE, Trainer, train, training_spec
+from danet_training.validate import BEST, LAST, Validator
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def _small(monkeypatch: pytest.MonkeyPatch, tiny_config: DANetConfig) -> None:
+    """The trainer's network has one layer to a stage; a config cannot ask for that."""
+    monkeypatch.setattr(loop_module, "danet_config", lambda name, preset: replace(tiny_config, preset=preset))
+
+
+@pytest.fixture
+def config(coco_folder: Path, _small: None) -> TrainConfig:
+    return TrainConfig(
+        network="danet72",
+        preset="paper",
+        sources=(Source("coco", folder=str(coco_folder)),),
+        phases=(Phase((64, 64), 20, batch=4), Phase((96, 64), 16, batch=8, micro_batch=4, ohkm=4)),
+        learning_rate=1e-3,
+        ema_decay=0.9,
+        gradient_clip=1.0,
+        bf16=False,
+        workers=0,
+        seed=3,
+        licence="CC0",
+        training_data="scenes",
+    )
+
+
+def trainer_of(config: TrainConfig) -> Trainer:
+    return Trainer(config, training_spec(config), CPU)
+
+
+def silent(*_: Any) -> None:
+    pass
+
+
+def flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Every tensor and number of a state, by its path."""
+    if isinstance(value, dict):
+        return {key: leaf for part, inner in value.items() for key, leaf in flat(inner, f"{name}/{part}").items()}
+    if isinstance(value, list | tuple):
+        return {key: leaf for part, inner in enumerate(value) for key, leaf in flat(inner, f"{name}/{part}").items()}
+    return {name: value}
+
+
+def differing(left: Any, right: Any) -> list[str]:
+    first, second = flat(left), flat(right)
+    assert first.keys() == second.keys()
+    return [
+        name
+        for name, value in first.items()
+        if not (torch.equal(value, second[name]) if isinstance(value, Tensor) else value == second[name])
+    ]
+
+
+# Learning
+
+
+def batch_of(config: TrainConfig, count: int) -> Batch:
+    still = Augmentation(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0)
+    spec = replace(training_spec(config), input_size=(64, 64))
+    samples = Samples((open_source(config.sources[0]),), (1.0,), spec, still, 0)
+    batch: Batch = next(iter(sample_loader(samples, Numbers(0, count, 1), count, 0)))
+    return batch
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("preset", ["paper", "zoo"])
+def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, bf16: bool) -> None:
+    phase = Phase((64, 64), 100_000, batch=4, ohkm=0)
+    trainer = trainer_of(
+        replace(config, preset=preset, bf16=bf16, phases=(phase,), gradient_clip=0.0, learning_rate=3e-3)
+    )
+    trainer.model.train()
+    batch = batch_of(config, 4)
+    losses = [trainer.step([batch], phase) for _ in range(30)]
+    assert losses[-1] < 0.7 * losses[0]
+    assert trainer.samples_seen == 120
+
+
+def test_learning_rate_warms_up_and_decays_to_nothing(config: TrainConfig) -> None:
+    trainer = trainer_of(replace(config, warmup_samples=8, learning_rate=0.1))  # 36 samples in all
+    rates = {}
+    for seen in (0, 3, 7, 18, 36):
+        trainer.samples_seen = seen
+        rates[seen] = trainer.learning_rate()
+    expected = {0: 1 / 8, 3: 4 / 8 * 33 / 36, 7: 29 / 36, 18: 0.5, 36: 0.0}
+    assert rates == pytest.approx({seen: 0.1 * part for seen, part in expected.items()})
+
+
+def test_rate_of_nothing_changes_no_weight(config: TrainConfig) -> None:
+    trainer = trainer_of(replace(config, learning_rate=0.0))
+    before = copy.deepcopy(dict(trainer.model.named_parameters()))
+    trainer.model.train()
+    trainer.step([batch_of(config, 4)], config.phases[0])
+    assert not differing(before, dict(trainer.model.named_parameters()))
+
+
+def test_equal_micro_batches_are_one_batch(config: TrainConfig) -> None:
+    # the mean over two equal halves has the gradient of one half
+    batch = batch_of(config, 4)
+    gradients = []
+    for batches in ([batch], [batch, batch]):
+        trainer = trainer_of(config)
+        trainer.model.train()
+        trainer.step(batches, config.phases[0])
+        gradients.append([parameter.grad for parameter in trainer.model.regressors[3].parameters()])
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-7)
+
+
+def test_gradients_are_clipped(config: TrainConfig) -> None:
+    trainer = trainer_of(replace(config, gradient_clip=1e-3))
+    trainer.model.train()
+    trainer.step([batch_of(config, 4)], config.phases[0])
+    norm = torch.stack([p.grad.norm() for p in trainer.model.parameters() if p.grad is not None]).norm()
+    assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+# Resuming
+
+
+class Killed(Exception):  # noqa: N818
+    pass
+
+
+def run(config: TrainConfig, folder: Path, stop_at: int | None = None) -> Trainer:
+    """Train, from the folder's state if there is one; die in the step that reaches `stop_at` samples."""
+    trainer = trainer_of(config)
+    if (folder / STATE).exists():
+        trainer.load(folder / STATE)
+
+    def progress(seen: int, loss: float) -> None:
+        assert loss == loss
+        if seen == stop_at:
+            raise Killed
+
+    train(trainer, folder, progress, silent)
+    return trainer
+
+
+# in the first phase, in its first step, at its end, in the second phase
+@pytest.mark.parametrize("stop_at", [12, 4, 20, 36])
+def test_resumed_run_ends_in_the_same_bits(config: TrainConfig, stop_at: int, tmp_path: Path) -> None:
+    expected = run(config, tmp_path / "whole")
+    often = replace(config, checkpoint_minutes=0.0)
+    with pytest.raises(Killed):
+        run(often, tmp_path / "killed", stop_at)
+    if stop_at > 4:
+        kept = torch.load(tmp_path / "killed" / STATE, weights_only=True)
+        assert 0 < kept["samples_seen"] < stop_at
+    resumed = run(often, tmp_path / "killed")
+    assert resumed.samples_seen == expected.samples_seen == 36
+    assert not differing(resumed.state(), expected.state())
+    assert not differing(
+        torch.load(tmp_path / "killed" / STATE, weights_only=True),
+        torch.load(tmp_path / "whole" / STATE, weights_only=True),
+    )
+    assert [path.name for path in (tmp_path / "killed").iterdir()] == [STATE]
+
+
+def test_runs_of_two_seeds_differ(config: TrainConfig, tmp_path: Path) -> None:
+    # the comparison above can tell
+    one = run(replace(config, phases=config.phases[:1]), tmp_path / "one")
+    other = run(replace(config, phases=config.phases[:1], seed=4), tmp_path / "other")
+    assert len(differing(one.state(), other.state())) > 100
+
+
+def test_finished_run_is_not_run_again(config: TrainConfig, tmp_path: Path) -> None:
+    first = run(config, tmp_path)
+    seen: list[int] = []
+    again = trainer_of(config)
+    again.load(tmp_path / STATE)
+    train(again, tmp_path, lambda samples, _: seen.append(samples), silent)
+    assert not seen
+    assert not differing(first.state(), again.state())
+
+
+def test_phase_that_is_no_multiple_of_its_batch(config: TrainConfig, tmp_path: Path) -> None:
+    odd = replace(config, phases=(Phase((64, 64), 10, batch=4), Phase((64, 64), 9, batch=4)))
+    seen: list[int] = []
+    train(trainer_of(odd), tmp_path, lambda samples, _: seen.append(samples), silent)
+    assert seen == [4, 8, 12, 16]
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", pickle.dumps({"model": 1}), pickle.dumps(print)])
+def test_state_that_is_none(config: TrainConfig, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / STATE).write_bytes(content)
+    with pytest.raises(ModelFileError, match="not a training state of this run"):
+        trainer_of(config).load(tmp_path / STATE)
+
+
+@pytest.mark.parametrize("content", [{}, [1, 2], {"model": {}}, {"model": 3, "average": {}}])
+def test_state_of_something_else(config: TrainConfig, content: Any, tmp_path: Path) -> None:
+    torch.save(content, tmp_path / STATE)
+    with pytest.raises(ModelFileError, match="not a training state of this run"):
+        trainer_of(config).load(tmp_path / STATE)
+
+
+def test_state_cut_in_half(config: TrainConfig, tmp_path: Path) -> None:
+    trainer_of(config).save(tmp_path / STATE)
+    data = (tmp_path / STATE).read_bytes()
+    (tmp_path / STATE).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelFileError, match="not a training state of this run"):
+        trainer_of(config).load(tmp_path / STATE)
+
+
+def test_start_from_weights(
+    config: TrainConfig, tiny_config: DANetConfig, tiny_checkpoint: Path, random_network: Any, tmp_path: Path
+) -> None:
+    trainer = trainer_of(config)
+    other = random_network(replace(tiny_config, growth=16))
+    save_checkpoint(tmp_path / "other.safetensors", other, training_spec(config))
+    with pytest.raises(ModelFileError, match="growth=16"):
+        trainer.start_from(tmp_path / "other.safetensors")
+    trainer.start_from(tiny_checkpoint)
+    expected = load_checkpoint(tiny_checkpoint)[0].state_dict()
+    assert not differing(dict(trainer.model.state_dict()), dict(expected))
+    assert not differing(dict(trainer.averaged_network().state_dict()), dict(expected))
+
+
+# Validation
+
+
+def test_validation_is_called_in_time(config: TrainConfig, tmp_path: Path) -> None:
+    calls: list[tuple[int, tuple[int, int]]] = []
+
+    def validate(trainer: Trainer, phase: Phase) -> None:
+        calls.append((trainer.samples_seen, phase.input_size))
+        trainer.model.eval()  # what it leaves behind must not stop the learning of BN statistics
+
+    trainer = trainer_of(replace(config, validate_every=8))
+    train(trainer, tmp_path, silent, validate)
+    assert calls == [(8, (64, 64)), (16, (64, 64)), (20, (64, 64)), (28, (96, 64)), (36, (96, 64)), (36, (96, 64))]
+    assert trainer.model.stem[1].num_batches_tracked == 5 + 2 * 2
+
+
+def test_validator_measures_ap_and_keeps_weights(config: TrainConfig, coco_folder: Path, tmp_path: Path) -> None:
+    dataset = load_split(coco_folder, "val")
+    validator = Validator(dataset, tmp_path, flip_test=True)
+    found: list[float | None] = []
+    trainer = trainer_of(config)
+    train(trainer, tmp_path, silent, lambda *arguments: found.append(validator(*arguments)))
+    assert len(found) == 2
+    assert all(ap is not None and 0 <= ap <= 1 for ap in found)
+    assert {path.name for path in tmp_path.iterdir()} == {STATE, LAST, BEST}
+    network, spec = load_checkpoint(tmp_path / LAST)
+    assert (spec.input_size, spec.licence, spec.training_data) == ((96, 64), "CC0", "scenes")
+    assert not differing(dict(network.state_dict()), dict(trainer.averaged_network().state_dict()))
+
+
+def test_validator_without_data_keeps_weights(config: TrainConfig, tmp_path: Path) -> None:
+    assert Validator(None, tmp_path)(trainer_of(config), config.phases[0]) is None
+    assert [path.name for path in tmp_path.iterdir()] == [LAST]
+
+
+def test_killed_between_a_phase_and_its_validation(config: TrainConfig, tmp_path: Path) -> None:
+    # the validation, and with it the run's last weights, must not be lost
+    def die(*_: Any) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train(trainer_of(config), tmp_path, silent, die)
+    calls: list[int] = []
+    again = trainer_of(config)
+    if (tmp_path / STATE).exists():
+        again.load(tmp_path / STATE)
+    train(again, tmp_path, silent, lambda trainer, _: calls.append(trainer.samples_seen))
+    assert calls == [20, 36]
+
+
+# The command
+
+
+CONFIG = """
+network = "danet72"
+preset = "paper"
+bf16 = false
+workers = 0
+checkpoint_minutes = 0.0
+learning_rate = {rate}
+[[sources]]
+kind = "coco"
+folder = "{folder}"
+[[phases]]
+input_size = [64, 64]
+samples = {samples}
+batch = 4
+[validation]
+kind = "coco"
+folder = "{folder}"
+split = "val"
+"""
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + 90
+    while not path.exists():
+        assert process.poll() is None, "it ended before it wrote a state"
+        assert time.monotonic() < end, "no state after 90 seconds"
+        time.sleep(0.02)
+
+
+def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) -> None:
+    program = [Path(sys.executable).with_name("danet"), "train", tmp_path / "run.toml", "--threads", "1", "--out"]
+    out = tmp_path / "out"
+    text = CONFIG.format(rate=1e-3, folder=coco_folder, samples=4_000)
+    (tmp_path / "run.toml").write_text(text)
+    process = subprocess.Popen([*program, out], stderr=subprocess.PIPE, text=True)
+    wait_for(out / STATE, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    kept = torch.load(out / STATE, weights_only=True)
+    assert 0 < kept["samples_seen"] < 4_000
+    # now at a rate of 0 and to an end 2 steps away: the weights show what the second run started from
+    (tmp_path / "run.toml").write_text(CONFIG.format(rate=0.0, folder=coco_folder, samples=kept["samples_seen"] + 8))
+    done = subprocess.run([*program, out], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert f"{kept['samples_seen'] + 8} samples, AP 0." in done.stderr
+    state = torch.load(out / STATE, weights_only=True)
+    assert state["samples_seen"] == kept["samples_seen"] + 8
+    trained = {name: kept["model"][name] for name, _ in DANet(load_checkpoint(out / LAST)[0].config).named_parameters()}
+    assert not differing(trained, {name: state["model"][name] for name in trained})
+    assert load_checkpoint(out / BEST)[1].input_size == (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("danet72", "danet73"), "no network named 'danet73'"),
+        (("danet72", 'danet72"\nspeed = "high'), "unknown entries speed"),
+        (('split = "val"', 'split = "test"'), "no annotations of split 'test'"),
+        (("batch = 4", "batch = 4\nmicro_batch = 8"), "micro_batch"),
+    ],
+)
+def test_config_that_cannot_be_run(
+    danet: Callable[..., Any], coco_folder: Path, change: tuple[str, str], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "run.toml").write_text(CONFIG.format(rate=1, folder=coco_folder, samples=8).replace(*change))
+    assert message in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
+
+
+def test_missing_config_and_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
+    assert "No such file" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
+    (tmp_path / "run.toml").write_text(CONFIG.format(rate=1, folder=coco_folder, samples=8))
+    error = danet(
+        "train", tmp_path / "run.toml", "--out", tmp_path / "out", "--init", tmp_path / "no.safetensors"
+    ).error()
+    assert "no.safetensors" in error
+    assert not (tmp_path / "out").exists()
