@@ -96,9 +96,12 @@ def tiny_config() -> DANetConfig:
 
 @pytest.fixture(scope="session")
 def random_network() -> Callable[..., DANet]:
-    """Networks in eval mode whose every tensor is random: BN scales of both signs, some exactly 0."""
+    """Networks in eval mode whose every tensor is random: BN scales of both signs, some exactly 0.
 
-    def make(config: DANetConfig, seed: int = 0, dtype: torch.dtype = torch.float32) -> DANet:
+    A higher gain lets more of the deep layers through, and more of their rounding.
+    """
+
+    def make(config: DANetConfig, seed: int = 0, dtype: torch.dtype = torch.float32, gain: float = 1.0) -> DANet:
         network = DANet(config).to(dtype).eval()
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
@@ -108,6 +111,7 @@ def random_network() -> Callable[..., DANet]:
                 elif tensor.is_floating_point():
                     tensor.normal_(0, tensor[0].numel() ** -0.5 if tensor.ndim == 4 else 0.5, generator=generator)
             for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+                norm.weight.mul_(gain)
                 norm.weight[torch.rand(norm.num_features, generator=generator) < 0.15] = 0
         return network
 

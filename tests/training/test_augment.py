@@ -229,8 +229,8 @@ def test_keypoints_outside_the_crop_are_unlabelled(keypoints: NDArray[np.float32
 
 
 def test_colour_changes_leave_the_geometry(keypoints: NDArray[np.float32]) -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (800, 800, 3), np.uint8)
-    picture = cv2.GaussianBlur(picture, (0, 0), 3)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    picture = np.asarray(cv2.resize(noise, (800, 800)))
     still = sample(picture, keypoints, STILL)
     for options in (replace(STILL, color_jitter=0.3), replace(STILL, degrade_probability=1.0)):
         for seed in range(6):
@@ -238,9 +238,9 @@ def test_colour_changes_leave_the_geometry(keypoints: NDArray[np.float32]) -> No
             assert (result.image.dtype, result.image.shape) == (np.uint8, still.image.shape)
             assert not np.array_equal(result.image, still.image)
             np.testing.assert_array_equal(result.keypoints, still.keypoints)
-            # not moved: each row's and column's light still goes with the original's
+            # not moved: light lies where light lay
             light, before = (np.asarray(one, np.float64).mean(2) for one in (result.image, still.image))
-            assert np.corrcoef(light.ravel(), before.ravel())[0, 1] > 0.5
+            assert np.corrcoef(light.ravel(), before.ravel())[0, 1] > 0.8
 
 
 def test_no_change_of_pixels_unless_asked(keypoints: NDArray[np.float32]) -> None:

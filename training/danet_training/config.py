@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from danet.errors import InputError
+from danet.keypoints import COCO_KEYPOINTS
 from danet_network.config import Preset
+
+_KEYPOINTS = len(COCO_KEYPOINTS)
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,8 @@ def load_config(path: Path) -> TrainConfig:
     """Read a TOML file.
 
     Raises:
-        InputError: missing file, broken TOML, unknown, missing or wrongly typed entries.
+        InputError: missing file, broken TOML, unknown, missing or wrongly typed entries, numbers
+            with which the loop could not run.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -116,7 +122,29 @@ def load_config(path: Path) -> TrainConfig:
     assert isinstance(config, TrainConfig)
     if not config.sources or not config.phases:
         raise InputError(f"{path}: a run needs at least one source and one phase")
+    for name, value, valid, expected in _ranges(config):
+        if not valid:
+            raise InputError(f"{path}: {name} is {value}, expected {expected}")
     return config
+
+
+def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
+    """Name, value, whether the loop can run with it, and what it could run with."""
+    for source in config.sources:
+        yield "weight", source.weight, isfinite(source.weight) and source.weight > 0, "a number above 0"
+    for phase in config.phases:
+        batch, micro = phase.batch, phase.micro_batch
+        yield "input_size", phase.input_size, all(n > 0 and n % 32 == 0 for n in phase.input_size), "multiples of 32"
+        yield "batch", batch, batch >= 1, "1 or more"
+        yield "micro_batch", micro, micro == 0 or (micro > 0 and batch % micro == 0), f"a divisor of batch {batch}"
+        yield "samples", phase.samples, phase.samples >= batch, f"at least a batch of {batch}"
+        yield "ohkm", phase.ohkm, 0 <= phase.ohkm <= _KEYPOINTS, f"0..{_KEYPOINTS}"
+    for name in ("learning_rate", "checkpoint_minutes", "gradient_clip", "coarse_weight"):
+        value = getattr(config, name)
+        yield name, value, isfinite(value) and value >= 0, "0 or more"
+    for name in ("warmup_samples", "workers", "validate_every"):
+        yield name, getattr(config, name), getattr(config, name) >= 0, "0 or more"
+    yield "ema_decay", config.ema_decay, 0 <= config.ema_decay < 1, "0 to below 1"
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

@@ -141,9 +141,12 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.samples_seen = int(state["samples_seen"])
-        except (RuntimeError, KeyError, ValueError, EOFError) as error:
+        except OSError as error:
+            raise ModelFileError(f"{path}: {error.strerror or error}") from error
+        except Exception as error:  # torch.load and load_state_dict raise many kinds on foreign content
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelFileError(
-                f"{path}: not a training state of this run ({error}); remove it to start anew"
+                f"{path}: not a training state of this run ({reason}); remove it to start anew"
             ) from error
 
 
@@ -170,8 +173,9 @@ def train(trainer: Trainer, folder: Path, progress: Progress, validate: Callable
         spec = replace(trainer.spec, input_size=phase.input_size)
         samples = Samples(sources, weights, spec, trainer.config.augmentation, trainer.config.seed)
         _train_phase(trainer, phase, samples, end, folder, progress, validate)
-        trainer.save(folder / STATE)
+        # a state at the end of a phase means that the phase has been validated, so that a kill loses no validation
         validate(trainer, phase)
+        trainer.save(folder / STATE)
 
 
 def _train_phase(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -112,6 +113,12 @@ def zoo_file(tmp_path: Path) -> Path:
     return tmp_path / "danet72_256x192.pkl"
 
 
+def test_zoo_file_is_read(danet: Danet, zoo_file: Path) -> None:
+    found = json.loads(danet("info", zoo_file, "--json", "-").out)
+    assert (found["checkpoint"], found["spec"]["name"], found["spec"]["preset"]) == ("zoo checkpoint", "danet72", "zoo")
+
+
+@pytest.mark.slow
 def test_zoo_file_at_full_size(danet: Danet, zoo_file: Path, portrait: Path, tmp_path: Path) -> None:
     outcome = danet("convert", zoo_file, "--to", "openvino", "--out", tmp_path / "out")
     assert outcome.status == 0, outcome.err
