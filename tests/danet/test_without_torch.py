@@ -43,7 +43,10 @@ def run(tmp_path: Path) -> Run:
     def start(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [Path(sys.executable).with_name(program), *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": str(site)},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            },
             text=True,
             capture_output=True,
             timeout=120,
