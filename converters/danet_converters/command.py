@@ -33,9 +33,8 @@ def _run(options: argparse.Namespace) -> int:
             done = export(options.checkpoint, target, options.out, options.name)
             parity = done.parity
             console.print(
-                f"{done.path}: heatmaps within {parity.heatmaps:.1e} of their range, keypoints within "
-                f"{parity.keypoints:.1e} px of the checkpoint ({parity.compared} keypoints, "
-                f"{parity.undetermined} undetermined)",
+                f"{done.path}: heatmaps differ by {parity.heatmaps:.1e} of their range, "
+                f"{parity.moved} of {parity.compared} keypoints moved, by {parity.keypoints:.2g} px at most",
                 markup=False,
                 soft_wrap=True,
             )

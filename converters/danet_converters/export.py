@@ -108,7 +108,8 @@ def _checked(path: Path, network: DANet, spec: ModelSpec) -> Parity:
     if not parity.within(allowed):
         raise ParityError(
             f"{path.name} differs from its checkpoint by {parity.heatmaps:.2g} of the heatmaps' range and "
-            f"{parity.keypoints:.3g} px, allowed are {allowed.heatmaps:.2g} and {allowed.keypoints:.3g} px; not kept"
+            f"moves {parity.moved} of {parity.compared} keypoints, by up to {parity.keypoints:.3g} px; allowed are "
+            f"{allowed.heatmaps:.2g} and {allowed.moved:.0%} of the keypoints; not kept"
         )
     return parity
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from danet.backends.base import Backend
 from danet.crop import crop_affines, crop_persons
-from danet.decode import blur, decode
+from danet.decode import decode
 from danet.embedded import PORTRAIT, PORTRAIT_BOX
 from danet.errors import BackendError
 from danet.frame import read_picture
@@ -25,15 +25,18 @@ class Tolerance:
 
     heatmaps: float
     """Part of the reference heatmaps' range."""
-    keypoints: float
-    """Crop pixels."""
+    moved: float
+    """Share of the keypoints that may move by more than `KEYPOINT_TOLERANCE`."""
 
 
+KEYPOINT_TOLERANCE = 0.01
+"""Crop pixels. The decoder picks cells, so a keypoint either stays or jumps."""
 TOLERANCES: dict[Precision, Tolerance] = {
-    "fp32": Tolerance(heatmaps=1e-4, keypoints=0.01),
-    "fp16": Tolerance(heatmaps=1e-2, keypoints=0.01),
+    "fp32": Tolerance(heatmaps=1e-4, moved=0.0),
+    "fp16": Tolerance(heatmaps=1e-2, moved=0.1),
 }
-"""By the precision of the file's weights. Half-precision weights are rounded by up to 2^-11 each."""
+"""By the precision of the file's weights. Half-precision weights are rounded by up to 2^-11 each, which
+decides anew between cells that nearly tie; noise crops, a quarter of the sample, are full of those."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +46,15 @@ class Parity:
     heatmaps: float
     """Largest absolute difference, as a part of the reference heatmaps' range."""
     keypoints: float
-    """Largest distance in crop pixels, over keypoints whose place is determined."""
-    undetermined: int
-    """Keypoints whose best cells lie closer together in response than the two maps differ, so that
-    either is a right answer."""
+    """Largest distance in crop pixels, over all keypoints."""
+    moved: int
+    """Keypoints that moved by more than `KEYPOINT_TOLERANCE`."""
     compared: int
     """Keypoints in all."""
 
     def within(self, tolerance: Tolerance) -> bool:
-        """Whether both differences are allowed."""
-        return self.heatmaps <= tolerance.heatmaps and self.keypoints <= tolerance.keypoints
+        """Whether both differences are allowed; NaN is not."""
+        return self.heatmaps <= tolerance.heatmaps and self.moved <= tolerance.moved * self.compared
 
 
 def sample_crops(spec: ModelSpec, seed: int = 0) -> NDArray[np.uint8]:
@@ -77,25 +79,7 @@ def compare(reference: Backend, candidate: Backend, spec: ModelSpec, crops: NDAr
     spread = float(expected.max() - expected.min()) or 1.0
     difference = float(np.abs(found - expected).max())
     if not np.isfinite(difference):
-        return Parity(float("inf"), float("inf"), 0, expected.shape[0] * expected.shape[1])
-    points, other = decode(expected, spec)[0], decode(found, spec)[0]
-    kernel = spec.decoder.blur_kernel
-    smooth = blur(expected, kernel)
-    moved = np.abs(blur(found, kernel) - smooth).max((2, 3))
-    clear = _margins(smooth, spec) > 2 * moved
-    distance = np.linalg.norm(points - other, axis=2)
-    return Parity(difference / spread, float(distance[clear].max(initial=0.0)), int((~clear).sum()), clear.size)
-
-
-def _margins(responses: NDArray[np.float32], spec: ModelSpec) -> NDArray[np.float32]:
-    """Smallest gap (N, K) between the successive responses that the decoder looks at, and the next.
-
-    Args:
-        responses: blurred heatmaps (N, K, h, w).
-        spec: its decoder looks at 1 + len(offsets) responses.
-    """
-    ranked = 2 + len(spec.decoder.offsets)
-    flat = responses.reshape(*responses.shape[:2], -1)
-    best = np.sort(np.partition(flat, -ranked, axis=2)[..., -ranked:], axis=2)
-    gaps: NDArray[np.float32] = np.diff(best, axis=2).min(2)
-    return gaps
+        return Parity(float("inf"), float("inf"), expected[..., 0, 0].size, expected[..., 0, 0].size)
+    distance = np.linalg.norm(decode(expected, spec)[0] - decode(found, spec)[0], axis=2)
+    moved = int((distance > KEYPOINT_TOLERANCE).sum())
+    return Parity(difference / spread, float(distance.max()), moved, distance.size)

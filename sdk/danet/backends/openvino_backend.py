@@ -18,6 +18,10 @@ from danet.model_spec import SPEC_KEY, ModelSpec
 
 REQUESTS = 2
 """Requests to a batch size: one runs while another is filled or read."""
+# pybind11 sets up its view of NumPy at the first tensor, under a lock that it waits for while holding
+# the GIL: two threads that make their first tensors at once stop each other for ever (openvino
+# 2026.4.1). Importing is serial, so it is done here.
+_FIRST_TENSOR = ov.Tensor(np.zeros(1, np.uint8)).data
 _HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16}
 
 
