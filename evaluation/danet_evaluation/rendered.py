@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any
 
 import numpy as np
-from danet.scenes.scene import render_scene
 from numpy.typing import NDArray
 
+from danet.scenes.scene import render_scene
 from danet_evaluation.coco import KeypointDataset, Person, Picture, is_usable, person_of
 from danet_evaluation.predict import Progress, silent
 
