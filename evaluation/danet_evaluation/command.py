@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
-from danet.commands.infer import add_model_options
+from danet.commands.model_options import add_model_options, open_estimator
 from danet.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -59,8 +59,6 @@ def _run(options: argparse.Namespace) -> int:
 
 def _evaluate(options: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
     """The figures, and what ran: model, file, precision, flip test."""
-    from danet.estimator import PoseEstimator
-
     try:
         from danet_evaluation.detections import load_detections
         from danet_evaluation.evaluate import evaluate
@@ -70,13 +68,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
         raise MissingExtraError("danet evaluate", "evaluate", "pycocotools") from error
     detections = load_detections(options.detections) if options.detections else None
     with (
-        PoseEstimator(
-            options.model,
-            backend=options.backend,
-            precision=options.precision,
-            threads=options.threads,
-            flip_test=options.flip_test,
-        ) as estimator,
+        open_estimator(options) as estimator,
         progress_bar() as bar,
     ):
         dataset = _dataset(options, bar)

@@ -27,7 +27,7 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
         InputError: anything else. Float and 16-bit frames are refused since their range is a guess.
     """
     if frame is None:
-        raise InputError("frame is None, which cv2.imread and VideoCapture.read give for what they cannot read")
+        raise InputError("frame of None, expected (H, W, 3) uint8; cv2.imread gives None for what it cannot read")
     try:
         array = np.asarray(frame)
     except (TypeError, ValueError, RuntimeError) as error:

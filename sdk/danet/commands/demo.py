@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from danet.commands.command import Command
 from danet.commands.console import human, write_json
-from danet.commands.infer import add_model_options
+from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.pictures import write_picture
 from danet.cpu import read_cpu
 from danet.embedded import PORTRAIT, PORTRAIT_BOX
@@ -35,19 +35,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danet.estimator import PoseEstimator
     from danet.scenes.scene import render_scene
 
     scene = render_scene(SCENE_SEED, (720, 1280), persons=SCENE_PERSONS)
     inputs = {"portrait": (read_picture(PORTRAIT), np.array([PORTRAIT_BOX])), "scene": (scene.image, scene.boxes)}
     console = human()
-    with PoseEstimator(
-        options.model,
-        backend=options.backend,
-        precision=options.precision,
-        threads=options.threads,
-        flip_test=options.flip_test,
-    ) as estimator:
+    with open_estimator(options) as estimator:
         results: dict[str, Any] = {}
         for name, (frame, boxes) in inputs.items():
             poses = estimator.infer(frame, boxes)

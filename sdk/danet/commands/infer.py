@@ -8,17 +8,10 @@ from typing import Any, get_args
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
+from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.pictures import boxes_for, read_boxes, write_picture
 from danet.errors import InputError
 from danet.frame import BoxFormat, read_picture
-
-
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Options of every command that runs a model."""
-    parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
-    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
-    parser.add_argument("--threads", type=int, help="cores to use (all)")
-    parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,22 +28,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from danet.estimator import PoseEstimator
-
     targets = _draw_targets(options.images, options.draw)
     content = None if options.boxes is None else read_boxes(options.boxes)
     console = human()
     results: list[dict[str, Any]] = []
     failed = 0
     with (
-        PoseEstimator(
-            options.model,
-            backend=options.backend,
-            precision=options.precision,
-            threads=options.threads,
-            flip_test=options.flip_test,
-            box_format=options.box_format,
-        ) as estimator,
+        open_estimator(options, options.box_format) as estimator,
         progress_bar() as bar,
     ):
         for image in bar.track(options.images, description="pictures"):

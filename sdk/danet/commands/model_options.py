@@ -1,0 +1,32 @@
+"""The options of every command that runs a model, and the estimator that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from danet.estimator import PoseEstimator
+    from danet.frame import BoxFormat
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Backend, precision, threads and flip test."""
+    parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
+    parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
+    parser.add_argument("--threads", type=int, help="cores to use (all)")
+    parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
+
+
+def open_estimator(options: argparse.Namespace, box_format: BoxFormat = "xyxy") -> PoseEstimator:
+    """The estimator of `options.model` with the options above; raises what `PoseEstimator` raises."""
+    from danet.estimator import PoseEstimator
+
+    return PoseEstimator(
+        options.model,
+        backend=options.backend,
+        precision=options.precision,
+        threads=options.threads,
+        flip_test=options.flip_test,
+        box_format=box_format,
+    )
