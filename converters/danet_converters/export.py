@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -79,7 +78,7 @@ def export(checkpoint: Path, target: Target, folder: Path, name: str | None = No
         ParityError: the file differs from the checkpoint by more than its tolerance; nothing is written.
     """
     network, spec = load_checkpoint(checkpoint)
-    spec = replace(spec, precision=target.precision, source_sha256=spec.source_sha256 or _sha256(checkpoint))
+    spec = replace(spec, precision=target.precision)
     stem = f"{name or spec.name}{'' if target.precision == 'fp32' else '-' + target.precision}"
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=f".{stem}.") as scratch:
@@ -112,8 +111,3 @@ def _checked(path: Path, network: DANet, spec: ModelSpec) -> Parity:
             f"{allowed.heatmaps:.2g} and {allowed.moved:.0%} of the keypoints; not kept"
         )
     return parity
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

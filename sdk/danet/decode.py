@@ -42,10 +42,7 @@ def average_flipped(
     Left and right keypoints change places; `spec.decoder.flip_shift` cells of shift belong to
     networks whose cells are not centred (users.md, point 3).
     """
-    order = np.arange(heatmaps.shape[1])
-    for left, right in spec.flip_pairs:
-        order[[left, right]] = right, left
-    back = mirrored[:, order, :, ::-1]
+    back = mirrored[:, spec.flip_order, :, ::-1]
     if shift := spec.decoder.flip_shift:
         back = np.concatenate((back[..., :shift], back[..., :-shift]), axis=-1)
     return (heatmaps + back) / np.float32(2)

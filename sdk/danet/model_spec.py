@@ -143,6 +143,14 @@ class ModelSpec:
         """Height and width of a heatmap in cells."""
         return self.input_size[0] // self.stride, self.input_size[1] // self.stride
 
+    @property
+    def flip_order(self) -> list[int]:
+        """For each keypoint the index of the one that a mirrored picture shows in its place."""
+        order = list(range(len(self.keypoints)))
+        for left, right in self.flip_pairs:
+            order[left], order[right] = right, left
+        return order
+
     def to_json(self) -> str:
         """The spec as compact JSON."""
         return json.dumps(asdict(self), separators=(",", ":"))

@@ -89,9 +89,7 @@ def mirror(
     crop: NDArray[np.uint8], points: NDArray[np.float32], visibility: NDArray[np.int8], spec: ModelSpec
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int8]]:
     """Flip a crop left to right; left keypoints become right ones."""
-    order = np.arange(len(points))
-    for left, right in spec.flip_pairs:
-        order[[left, right]] = right, left
+    order = spec.flip_order
     mirrored = points[order].copy()
     mirrored[:, 0] = spec.input_size[1] - 1 - mirrored[:, 0]
     return np.ascontiguousarray(crop[:, ::-1]), mirrored, visibility[order]
