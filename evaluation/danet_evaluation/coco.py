@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import hypot, nan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,9 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError
+from danet.keypoints import COCO_KEYPOINTS
 
-_SPLITS = ("{split}.json", "annotations/person_keypoints_{split}2017.json", "annotations/{split}.json")
-_FOLDERS = ("images", "{split}2017", "images/{split}2017", "{split}", ".")
+_SPLITS = (
+    "{split}.json",
+    "annotations/person_keypoints_{split}2017.json",
+    "annotations/person_keypoints_{split}.json",
+    "annotations/{split}.json",
+)
+_FOLDERS = ("images", "{split}2017", "images/{split}2017", "{split}", "images/{split}", ".")
+HEAD_BOX_FACTOR = 0.6
+"""Head size over the head box's diagonal (SC_BIAS of the MPII evaluation kit)."""
 
 
 class Picture(Protocol):
@@ -54,6 +63,10 @@ class Person:
     """(K, 2) float32 x, y, frame pixel indices."""
     visibility: NDArray[np.int8]
     """(K,) int8: 0 unlabelled, 1 labelled but hidden, 2 visible."""
+    area: float = nan
+    """Pixels^2 that OKS is relative to; NaN where the annotation states none."""
+    head_size: float = nan
+    """Pixels that PCKh is relative to: 0.6 x the head box's diagonal; NaN where the annotation states none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +81,8 @@ class KeypointDataset:
     """By image id, those without a person included: a detector may find one there."""
     content: dict[str, Any]
     """The annotations in COCO's format, for pycocotools."""
+    keypoints: tuple[str, ...] = COCO_KEYPOINTS
+    """Names of the K keypoints, as the person category lists them; COCO's where it lists none."""
 
     def images(self) -> Iterator[tuple[int, Picture, list[Person]]]:
         """Image id, picture and persons of each picture that has persons, in the file's order."""
@@ -118,13 +133,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        reason = "not a picture that OpenCV can decode" if path.exists() else "no such file"
+        absent = "no such file; the annotations name it, so put the split's pictures there"
+        reason = "not a picture that OpenCV can decode" if path.exists() else absent
         raise InputError(f"{path}: {reason}")
     return np.asarray(image, np.uint8)
 
 
 def load_split(folder: Path, split: str) -> KeypointDataset:
-    """The `split` ("train" or "val") of a folder, laid out as COCO 2017 or as people17.
+    """A split ("val", "val2017") of a folder that is laid out as COCO 2017 or as people17.
+
+    Looked for: SPLIT.json, annotations/person_keypoints_SPLIT.json (also with "2017" after SPLIT) and
+    annotations/SPLIT.json; pictures in images, SPLIT, images/SPLIT (also with "2017"), or the folder itself.
 
     Raises:
         InputError: no annotation file of that split, or not in COCO's keypoint format.
@@ -132,7 +151,8 @@ def load_split(folder: Path, split: str) -> KeypointDataset:
     candidates = [folder / pattern.format(split=split) for pattern in _SPLITS]
     for annotation_file in candidates:
         if annotation_file.is_file():
-            return load_coco(annotation_file, _image_folders(folder, split))
+            name = f"{folder.resolve().name}/{annotation_file.stem}"
+            return replace(load_coco(annotation_file, _image_folders(folder, split)), name=name)
     raise InputError(f"{folder}: no annotations of split {split!r}; looked for {', '.join(map(str, candidates))}")
 
 
@@ -154,19 +174,30 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
         content = json.loads(annotation_file.read_text(encoding="utf-8"))
         names = {image["id"]: image["file_name"] for image in content["images"]}
         first = next(iter(names.values()), "")
-        folder = next((path for path in image_folders if (path / first).is_file()), annotation_file.parent)
+        folder = next((path for path in image_folders if (path / first).is_file()), _fallback(image_folders))
         pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
         persons = tuple(
             person_of(annotation, pictures[annotation["image_id"]])
             for annotation in content["annotations"]
             if is_usable(annotation)
         )
+        keypoints = _keypoint_names(content.get("categories", []))
     except OSError as error:
         raise InputError(f"{annotation_file}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         kind = type(error).__name__
         raise InputError(f"{annotation_file}: not in COCO's keypoint format ({kind}: {error})") from error
-    return KeypointDataset(f"{folder.parent.name}/{annotation_file.stem}", annotation_file, persons, pictures, content)
+    return KeypointDataset(annotation_file.stem, annotation_file, persons, pictures, content, keypoints)
+
+
+def _fallback(image_folders: list[Path]) -> Path:
+    """Where a missing picture is reported: the first folder of the layout that is there."""
+    return image_folders[0] if image_folders else Path()
+
+
+def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[str, ...]:
+    lists = [category["keypoints"] for category in categories if category.get("keypoints")]
+    return tuple(map(str, lists[0])) if lists else COCO_KEYPOINTS
 
 
 def is_usable(annotation: dict[str, Any]) -> bool:
@@ -176,7 +207,11 @@ def is_usable(annotation: dict[str, Any]) -> bool:
 
 
 def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
-    """The person that an annotation of COCO's keypoint format describes."""
+    """The person that an annotation of COCO's keypoint format describes.
+
+    Beyond COCO's fields it reads a head, for PCKh: "head_size" in pixels (0.6 x the diagonal of MPII's
+    head box, mmpose's name for that value), or "headbox" [x1, y1, x2, y2] (mmpose's MPII-TRB files).
+    """
     x, y, width, height = annotation["bbox"]
     triples = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
     return Person(
@@ -186,4 +221,15 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
         box=np.array([x, y, x + width, y + height], np.float64),
         keypoints=triples[:, :2],
         visibility=triples[:, 2].astype(np.int8),
+        area=float(annotation.get("area") or nan),
+        head_size=_head_size(annotation),
     )
+
+
+def _head_size(annotation: dict[str, Any]) -> float:
+    if "head_size" in annotation:
+        return float(annotation["head_size"])
+    if "headbox" not in annotation:
+        return nan
+    left, top, right, bottom = map(float, annotation["headbox"])
+    return HEAD_BOX_FACTOR * hypot(right - left, bottom - top)

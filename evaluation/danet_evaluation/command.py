@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from math import isnan
+from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.errors import MissingExtraError
+from danet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from danet.estimator import PoseEstimator
+    from danet.model_spec import ModelSpec
     from danet_evaluation.coco import KeypointDataset
-    from danet_evaluation.evaluate import Evaluation
-    from danet_evaluation.keypoint_ap import KeypointAP
+    from danet_evaluation.detections import Detections
+    from danet_evaluation.evaluate import Run
+    from danet_evaluation.mpii import PckhRun
 
 RENDERED_PERSONS = 500
+SHEET_PERSONS = 24
 WRONG_USE = 2
 
 
@@ -29,6 +32,16 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _score(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number such as 0.2")
+    return value
+
+
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
     on = parser.add_mutually_exclusive_group()
@@ -36,52 +49,79 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     on.add_argument(
         "--rendered", metavar="N", type=_positive, help=f"N rendered persons ({RENDERED_PERSONS} if no --data)"
     )
-    parser.add_argument("--split", default="val", help="part of the data (val)")
-    parser.add_argument("--detections", metavar="FILE", type=Path, help="person boxes as COCO results, for --data")
+    parser.add_argument("--split", default="val", help="part of the data: val, val2017, ... (val)")
+    parser.add_argument(
+        "--boxes-file",
+        metavar="FILE",
+        type=Path,
+        help="a detector's persons as COCO results, not annotated boxes",
+    )
+    parser.add_argument("--min-box-score", metavar="X", type=_score, help="leave out boxes that score less (none)")
     parser.add_argument("--limit", metavar="N", type=_positive, help="the first whole pictures with N persons")
+    parser.add_argument("--per-joint", action="store_true", help="PCK by group of joints as well")
     parser.add_argument("--json", metavar="OUT", help="write the figures as JSON; - for stdout")
+    parser.add_argument("--sheet", metavar="OUT", type=Path, help="draw persons from worst to best: a .jpg or .png")
+    parser.add_argument(
+        "--sheet-persons", metavar="N", type=_positive, default=SHEET_PERSONS, help=f"how many ({SHEET_PERSONS})"
+    )
+    parser.add_argument(
+        "--sheet-truth", action=argparse.BooleanOptionalAction, default=True, help="dots at annotated keypoints (yes)"
+    )
     add_model_options(parser)
 
 
+def _wrong_use(options: argparse.Namespace) -> str | None:
+    if options.boxes_file and not options.data:
+        return "--boxes-file goes with the --data that the boxes were found on"
+    if options.min_box_score is not None and not options.boxes_file:
+        return "--min-box-score goes with --boxes-file: annotated boxes have no score"
+    return None
+
+
 def _run(options: argparse.Namespace) -> int:
-    if options.detections and not options.data:
-        human().print("danet evaluate: error: --detections goes with the --data that they were made on", markup=False)
+    if wrong := _wrong_use(options):
+        human().print(f"danet evaluate: error: {wrong}", markup=False, soft_wrap=True)
         return WRONG_USE
-    evaluation, about = _evaluate(options)
-    console = human()
-    console.print(_table(evaluation, about))
-    if evaluation.lsp_pck is not None:
-        console.print(f"PCK@{evaluation.lsp_pck.alpha} of the torso on lsp, limbs: {evaluation.lsp_pck.mean:.3f}")
+    _require_extra()
+    _require_writable(options.sheet)
+    detections = _detections(options)
+    with open_estimator(options) as estimator, progress_bar() as bar:
+        dataset = _dataset(options, bar)
+        task = bar.add_task("persons", total=detections.count(dataset.pictures) if detections else len(dataset.persons))
+        done = _measure(estimator, dataset, detections, lambda persons: bar.advance(task, persons))
+    about = {"model": estimator.spec.name, "file": str(options.model), "precision": estimator.precision}
+    figures = _report(done, estimator.spec, f"{about['model']} ({about['precision']})", options.per_joint)
     if options.json:
-        write_json({**about, **evaluation.to_dict()}, options.json)
+        write_json({**about, **figures}, options.json)
+    if options.sheet:
+        _draw_sheet(options, dataset, done, estimator.spec)
     return 0
 
 
-def _evaluate(options: argparse.Namespace) -> tuple[Evaluation, dict[str, Any]]:
-    """The figures, and what ran: model, file, precision, flip test."""
+def _require_extra() -> None:
     try:
-        from danet_evaluation.detections import load_detections
-        from danet_evaluation.evaluate import evaluate
+        import danet_evaluation.evaluate  # noqa: F401
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("pycocotools"):
             raise
         raise MissingExtraError("danet evaluate", "evaluate", "pycocotools") from error
-    detections = load_detections(options.detections) if options.detections else None
-    with (
-        open_estimator(options) as estimator,
-        progress_bar() as bar,
-    ):
-        dataset = _dataset(options, bar)
-        persons = detections.count(dataset.pictures) if detections else len(dataset.persons)
-        task = bar.add_task("persons", total=persons)
-        evaluation = evaluate(estimator, dataset, detections, lambda done: bar.advance(task, done))
-    about = {
-        "model": estimator.spec.name,
-        "file": str(options.model),
-        "precision": estimator.precision,
-        "flip_test": options.flip_test,
-    }
-    return evaluation, about
+
+
+def _require_writable(sheet: Path | None) -> None:
+    """Refuse a sheet's name before minutes of work, not after."""
+    import cv2
+
+    if sheet and not cv2.haveImageWriter(str(sheet)):
+        raise InputError(f"--sheet {sheet}: OpenCV cannot write pictures of that name; use .jpg or .png")
+
+
+def _detections(options: argparse.Namespace) -> Detections | None:
+    from danet_evaluation.detections import load_detections
+
+    if not options.boxes_file:
+        return None
+    found = load_detections(options.boxes_file)
+    return found if options.min_box_score is None else found.at_least(options.min_box_score)
 
 
 def _dataset(options: argparse.Namespace, bar: Any) -> KeypointDataset:
@@ -98,26 +138,50 @@ def _dataset(options: argparse.Namespace, bar: Any) -> KeypointDataset:
     return rendered_dataset(persons, lambda done: bar.advance(task, done))
 
 
-def _table(evaluation: Evaluation, about: dict[str, Any]) -> Table:
-    from rich.table import Table
+def _measure(
+    estimator: PoseEstimator, dataset: KeypointDataset, detections: Detections | None, progress: Any
+) -> Run | PckhRun:
+    from danet.keypoints import MPII_KEYPOINTS
+    from danet_evaluation.evaluate import run
+    from danet_evaluation.mpii import run_pckh
 
-    test = "flip test" if about["flip_test"] else "no flip test"
-    table = Table(
-        title=f"{about['model']} ({about['precision']}) on {evaluation.data}",
-        caption=f"boxes: {evaluation.boxes}; {test}",
-    )
-    table.add_column("pictures of")
-    for heading in ("persons", "AP", "AP50", "AP75", "AP M", "AP L", "AR"):
-        table.add_column(heading, justify="right")
-    table.add_row("all", str(evaluation.persons), *_cells(evaluation.figures), end_section=True)
-    for part in evaluation.sources:
-        table.add_row(part.source, str(part.persons), *_cells(part.figures))
-    return table
+    if dataset.keypoints != MPII_KEYPOINTS:
+        return run(estimator, dataset, detections, progress)
+    if detections is not None:
+        raise InputError(f"{dataset.name}: PCKh is defined on annotated persons; leave --boxes-file out")
+    return run_pckh(estimator, dataset, progress)
 
 
-def _cells(figures: KeypointAP) -> list[str]:
-    values = (figures.ap, figures.ap50, figures.ap75, figures.ap_medium, figures.ap_large, figures.ar)
-    return ["-" if isnan(value) else f"{100 * value:.1f}" for value in values]
+def _report(done: Run | PckhRun, spec: ModelSpec, title: str, per_joint: bool) -> dict[str, Any]:
+    """Print the tables, and give the figures for JSON."""
+    from danet_evaluation.compare import recorded_ap
+    from danet_evaluation.evaluate import Run
+    from danet_evaluation.paper import comparable_row
+    from danet_evaluation.report import ap_table, beside, joint_table, pckh_table
+
+    console = human()
+    if not isinstance(done, Run):
+        console.print(pckh_table(done.evaluation, title))
+        return done.evaluation.to_dict()
+    evaluation = done.evaluation
+    recorded, published = recorded_ap(spec, evaluation), comparable_row(spec, evaluation)
+    console.print(ap_table(evaluation, title))
+    if per_joint and evaluation.pck:
+        console.print(joint_table(evaluation))
+    for line in beside(evaluation.figures.ap, recorded, published):
+        console.print(line, markup=False)
+    known = {"recorded_ap": recorded, "published": asdict(published) if published else None}
+    return {**evaluation.to_dict(), **known}
 
 
-COMMAND = Command("evaluate", "Measure COCO keypoint AP on a data set, or on rendered persons.", _add_arguments, _run)
+def _draw_sheet(options: argparse.Namespace, dataset: KeypointDataset, done: Run | PckhRun, spec: ModelSpec) -> None:
+    from danet.commands.pictures import write_picture
+    from danet_evaluation.sheet import contact_sheet
+
+    sheet = contact_sheet(dataset, done.predictions, spec, options.sheet_persons, options.sheet_truth)
+    write_picture(sheet, options.sheet)
+
+
+COMMAND = Command(
+    "evaluate", "Measure COCO keypoint AP, PCK or PCKh on a data set, or on rendered persons.", _add_arguments, _run
+)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError
+from danet.frame import MIN_SIDE
 
 PERSON_CATEGORY = 1
 
@@ -25,6 +26,11 @@ class ImageDetections:
     scores: NDArray[np.float64]
     """(N,) float64 in [0, 1]."""
 
+    def at_least(self, score: float) -> Self:
+        """The boxes that score `score` or more."""
+        stay = self.scores >= score
+        return replace(self, boxes=self.boxes[stay], scores=self.scores[stay])
+
 
 @dataclass(frozen=True, eq=False)
 class Detections:
@@ -32,10 +38,17 @@ class Detections:
 
     name: str
     by_image: Mapping[int, ImageDetections]
+    min_score: float | None = None
+    """Boxes that scored less were left out; None: all are there."""
 
     def count(self, image_ids: Collection[int]) -> int:
         """How many persons were found on some pictures."""
         return sum(len(found.boxes) for image_id, found in self.by_image.items() if image_id in image_ids)
+
+    def at_least(self, score: float) -> Self:
+        """The boxes that score `score` or more, as HRNet's IMAGE_THRE keeps them (0 in its COCO files: all)."""
+        by_image = {image_id: found.at_least(score) for image_id, found in self.by_image.items()}
+        return replace(self, by_image=by_image, min_score=score)
 
 
 def load_detections(path: Path) -> Detections:
@@ -47,17 +60,29 @@ def load_detections(path: Path) -> Detections:
     Raises:
         InputError: missing, unreadable JSON, or not in that format.
     """
-    rows: dict[int, list[tuple[float, ...]]] = {}
     try:
-        for item in json.loads(path.read_text(encoding="utf-8")):
-            if item["category_id"] == PERSON_CATEGORY:
-                rows.setdefault(item["image_id"], []).append(_row(item))
+        rows = _rows(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        kind = type(error).__name__
-        raise InputError(f"{path}: not a list of detections in COCO's result format ({kind}: {error})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: {error}; expected COCO's detection results, a list of "
+            '{"image_id", "category_id": 1, "bbox": [x, y, width, height], "score"}'
+        ) from error
     return Detections(path.name, {image_id: _on_image(items) for image_id, items in rows.items()})
+
+
+def _rows(content: Any) -> dict[int, list[tuple[float, ...]]]:
+    if not isinstance(content, list):
+        raise ValueError(f"a JSON {type(content).__name__}")
+    rows: dict[int, list[tuple[float, ...]]] = {}
+    for number, item in enumerate(content, 1):
+        try:
+            if item["category_id"] == PERSON_CATEGORY:
+                rows.setdefault(item["image_id"], []).append(_row(item))
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise ValueError(f"item {number}: {type(error).__name__}: {error}") from error
+    return rows
 
 
 def _row(item: dict[str, Any]) -> tuple[float, ...]:
@@ -70,5 +95,5 @@ def _row(item: dict[str, Any]) -> tuple[float, ...]:
 
 def _on_image(rows: list[tuple[float, ...]]) -> ImageDetections:
     table = np.array(rows, np.float64)
-    table = table[(table[:, 2] > table[:, 0]) & (table[:, 3] > table[:, 1])]
+    table = table[(table[:, 2:4] - table[:, :2] >= MIN_SIDE).all(axis=1)]
     return ImageDetections(table[:, :4], table[:, 4])

@@ -33,13 +33,39 @@ def oks(
         sigmas: (K,).
     """
     way = persons[:, None].astype(np.float64) - others[None]
-    squared = np.square(way).sum(3)
-    spread = (2 * sigmas) ** 2 * (2 * (np.asarray(areas, np.float64)[..., None] + np.spacing(1)))
-    similarity = np.exp(-squared / spread)
+    similarity = _similarity(way, areas, sigmas)
     if labelled is None:
         return np.asarray(similarity.mean(2), np.float64)
     counts = np.maximum(labelled.sum(1), 1)[:, None]
     return np.asarray((similarity * labelled[:, None]).sum(2) / counts, np.float64)
+
+
+def _similarity(
+    way: NDArray[np.float64], areas: NDArray[np.floating], sigmas: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Similarity (..., K) of keypoints that lie `way` (..., K, 2) apart, judged by areas (...)."""
+    spread = (2 * sigmas) ** 2 * (2 * (np.asarray(areas, np.float64)[..., None] + np.spacing(1)))
+    return np.asarray(np.exp(-np.square(way).sum(-1) / spread), np.float64)
+
+
+def paired_oks(
+    truth: NDArray[np.floating],
+    found: NDArray[np.floating],
+    areas: NDArray[np.floating],
+    labelled: NDArray[np.bool_],
+    sigmas: NDArray[np.float64] = COCO_SIGMAS,
+) -> NDArray[np.float64]:
+    """OKS (N,) float64 of each annotated person with the pose that was found for it; 0 where none is labelled.
+
+    Args:
+        truth: (N, K, 2), pixels of the frame.
+        found: (N, K, 2), pixels of the frame.
+        areas: (N,), pixels^2 of the annotated persons.
+        labelled: (N, K), keypoints that count.
+        sigmas: (K,).
+    """
+    similarity = _similarity(found.astype(np.float64) - truth, areas, sigmas)
+    return np.asarray((similarity * labelled).sum(1) / np.maximum(labelled.sum(1), 1), np.float64)
 
 
 def oks_nms(

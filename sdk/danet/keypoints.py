@@ -47,6 +47,46 @@ COCO_SKELETON = (
 """Pairs of keypoint indices (from 0) that COCO draws as limbs."""
 
 
+MPII_KEYPOINTS = (
+    "right_ankle",
+    "right_knee",
+    "right_hip",
+    "left_hip",
+    "left_knee",
+    "left_ankle",
+    "pelvis",
+    "thorax",
+    "upper_neck",
+    "head_top",
+    "right_wrist",
+    "right_elbow",
+    "right_shoulder",
+    "left_shoulder",
+    "left_elbow",
+    "left_wrist",
+)
+"""The 16 keypoints of MPII Human Pose, in its order (ids 0 to 15 of its annotations); mmpose's names."""
+
+MPII_SKELETON = (
+    (0, 1),
+    (1, 2),
+    (2, 6),
+    (5, 4),
+    (4, 3),
+    (3, 6),
+    (6, 7),
+    (7, 8),
+    (8, 9),
+    (10, 11),
+    (11, 12),
+    (12, 7),
+    (15, 14),
+    (14, 13),
+    (13, 7),
+)
+"""Pairs of keypoint indices (from 0) that form MPII's limbs: a tree whose trunk is pelvis, thorax, neck, head."""
+
+
 def left_right_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
     """Index pairs of "left_x" and "right_x", in the order of the left ones."""
     return tuple(
@@ -58,3 +98,7 @@ def left_right_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 COCO_FLIP_PAIRS = left_right_pairs(COCO_KEYPOINTS)
 """Pairs of keypoint indices that a mirrored picture swaps."""
+
+MPII_FLIP_PAIRS = left_right_pairs(MPII_KEYPOINTS)
+"""Pairs of keypoint indices that a mirrored picture swaps. With `MPII_KEYPOINTS` and `MPII_SKELETON` all that a
+ModelSpec of an MPII model states beside its input size (256 x 256 in the paper's Table VIII)."""

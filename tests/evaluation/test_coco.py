@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from math import isnan, nan
 from pathlib import Path
 from typing import Any
 
@@ -8,33 +9,53 @@ import numpy as np
 import pytest
 
 from danet.errors import InputError
+from danet.keypoints import COCO_KEYPOINTS
 from danet_evaluation.coco import load_coco, load_split, read_image
 
 POINTS = np.arange(34).reshape(17, 2)
 
 
 @pytest.mark.parametrize(
-    ("json_name", "pictures"),
+    ("json_name", "pictures", "split"),
     [
-        ("val.json", "images"),
-        ("annotations/person_keypoints_val2017.json", "val2017"),
-        ("annotations/person_keypoints_val2017.json", "images/val2017"),
-        ("annotations/val.json", "val"),
+        ("val.json", "images", "val"),
+        ("annotations/person_keypoints_val2017.json", "val2017", "val"),
+        ("annotations/person_keypoints_val2017.json", "images/val2017", "val"),
+        ("annotations/person_keypoints_val2017.json", "val2017", "val2017"),
+        ("annotations/person_keypoints_val2017.json", "images/val2017", "val2017"),
+        ("annotations/val.json", "val", "val"),
     ],
 )
-def test_layouts(write_folder: Any, annotate: Any, json_name: str, pictures: str) -> None:
+def test_layouts(write_folder: Any, annotate: Any, json_name: str, pictures: str, split: str) -> None:
     (Path(write_folder([], [])) / "images").mkdir(exist_ok=True)
     (write_folder([], []) / "val.json").unlink()
     folder = write_folder([4], [annotate(4, 9, POINTS)], json_name, pictures)
-    dataset = load_split(folder, "val")
+    dataset = load_split(folder, split)
+    assert dataset.name == f"set/{Path(json_name).stem}"
+    assert dataset.keypoints == COCO_KEYPOINTS
     (person,) = dataset.persons
     assert (person.id, person.image_id) == (9, 4)
     assert person.box.tolist() == [10, 20, 70, 100]
+    assert person.area == 4800
+    assert isnan(person.head_size)
     assert person.keypoints.dtype == np.float32
     assert person.visibility.tolist() == [2] * 17
     picture = person.picture.read()
     assert picture.shape == (200, 150, 3)
     assert picture[0, 0].tolist() == [4, 4, 4]
+
+
+def test_keypoints_of_the_category_and_sizes_of_heads(write_folder: Any, annotate: Any) -> None:
+    # 30 x 40: a diagonal of 50, of which 0.6
+    annotations = [
+        annotate(1, 1, POINTS[:2], headbox=[5, 5, 35, 45]),
+        annotate(1, 2, POINTS[:2], head_size=21.5),
+        annotate(1, 3, POINTS[:2]),
+    ]
+    categories = [{"id": 3, "name": "dog"}, {"id": 1, "name": "person", "keypoints": ["head_top", "pelvis"]}]
+    dataset = load_split(write_folder([1], annotations, categories=categories), "val")
+    assert dataset.keypoints == ("head_top", "pelvis")
+    assert [person.head_size for person in dataset.persons] == pytest.approx([30.0, 21.5, nan], nan_ok=True)
 
 
 def test_crowds_unlabelled_and_empty_boxes_are_no_persons(write_folder: Any, annotate: Any) -> None:
@@ -104,6 +125,15 @@ def test_missing_file(tmp_path: Path) -> None:
                 "annotations": [{"id": 1, "image_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1, 1, 2, 4]}],
             }
         ),
+        json.dumps({"images": [], "annotations": [], "categories": 3}),
+        json.dumps(
+            {
+                "images": [{"id": 1, "file_name": "a"}],
+                "annotations": [
+                    {"id": 1, "image_id": 1, "bbox": [0, 0, 1, 1], "keypoints": [1, 1, 2], "headbox": [1, 2, 3]}
+                ],
+            }
+        ),
     ],
 )
 def test_malformed(tmp_path: Path, content: str) -> None:
@@ -117,7 +147,7 @@ def test_missing_and_broken_pictures(tmp_path: Path, write_folder: Any, annotate
     folder = write_folder([1], [annotate(1, 1, POINTS)])
     (person,) = load_split(folder, "val").persons
     (folder / "images" / "001.png").unlink()
-    with pytest.raises(InputError, match="no such file"):
+    with pytest.raises(InputError, match=r"set/images/001\.png: no such file; .* put the split's pictures there"):
         person.picture.read()
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")

@@ -7,11 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
-from danet.errors import MissingExtraError
+from danet.errors import InputError, MissingExtraError
+from danet.keypoints import MPII_FLIP_PAIRS, MPII_KEYPOINTS, MPII_SKELETON
+from danet.model_spec import ModelSpec
 from danet_evaluation.command import COMMAND
+from danet_evaluation.pck import GROUPS
+
+from .conftest import FixedBackend
 
 POINTS = np.column_stack((np.linspace(12, 68, 17), np.linspace(22, 98, 17)))
 
@@ -31,27 +37,98 @@ def test_json_on_stdout_and_a_table_on_stderr(
     content = json.loads(output.out)
     assert status == 0
     assert content["model"] == "nobody"
-    assert content["flip_test"] is True
+    assert content["protocol"]["flip_test"] is True
     assert content["persons"] == 1
     assert content["figures"]["ap"] == 0
+    assert content["recorded_ap"] is None
+    assert content["published"] is None
     assert "AP50" in output.err
     assert "PCK@0.2" in output.err
+    assert "Shoulder" not in output.err
 
 
 def test_json_to_a_file(write_folder: Any, annotate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_folder([1], [annotate(1, 1, POINTS)])
-    detections = tmp_path / "boxes.json"
-    detections.write_text(json.dumps([{"image_id": 1, "category_id": 1, "bbox": [10, 20, 60, 80], "score": 0.5}]))
     target = tmp_path / "out" / "figures.json"
-    assert _run("nobody", "--backend", "null", "--data", folder, "--detections", detections, "--json", target) == 0
-    assert json.loads(target.read_text())["boxes"] == "boxes.json"
+    assert _run("nobody", "--backend", "null", "--data", folder, "--json", target) == 0
+    assert json.loads(target.read_text())["protocol"]["boxes"] == "ground truth"
+    assert list(target.parent.iterdir()) == [target]
     assert capsys.readouterr().out == ""
 
 
+def test_a_detector_s_boxes_on_coco_s_layout(
+    write_folder: Any, annotate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder([1], [annotate(1, 1, POINTS)], "annotations/person_keypoints_val2017.json", "val2017")
+    boxes = tmp_path / "boxes.json"
+    items = [{"image_id": 1, "category_id": 1, "bbox": [10, 20, 60, 80], "score": score} for score in (0.5, 0.1)]
+    boxes.write_text(json.dumps(items))
+    status = _run(
+        "nobody", "--backend", "null", "--data", folder, "--split", "val2017", "--boxes-file", boxes,
+        "--min-box-score", "0.2", "--flip-test", "--json", "-",
+    )  # fmt: skip
+    output = capsys.readouterr()
+    content = json.loads(output.out)
+    assert status == 0
+    assert content["data"] == "set/person_keypoints_val2017"
+    assert content["protocol"] == {"boxes": "boxes.json", "min_box_score": 0.2, "flip_test": True}
+    assert content["pck"] is None
+    assert "boxes: boxes.json of 0.2 and more, OKS NMS; flip test" in output.err
+
+
+def test_joints_and_a_sheet(
+    write_folder: Any, annotate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder([1, 2], [annotate(1, 1, POINTS), annotate(2, 2, POINTS)], source=["lsp", "street"])
+    sheet = tmp_path / "out" / "sheet.jpg"
+    arguments = ("--per-joint", "--sheet", sheet, "--sheet-persons", "1", "--no-sheet-truth")
+    assert _run("nobody", "--backend", "null", "--data", folder, *arguments) == 0
+    picture = cv2.imread(str(sheet))
+    assert picture is not None
+    assert picture.shape[0] > 250
+    assert list(sheet.parent.iterdir()) == [sheet]
+    errors = capsys.readouterr().err
+    assert "Shoulder" in errors
+    assert "of the torso" in errors
+
+
+def test_a_sheet_that_cannot_be_written_is_refused_first(write_folder: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--sheet .*sheet\.txt: OpenCV cannot write"):
+        _run("nobody", "--backend", "null", "--data", tmp_path / "absent", "--sheet", tmp_path / "sheet.txt")
+
+
+def test_mpii(
+    write_folder: Any, annotate: Any, tmp_path: Path, open_fixed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = ModelSpec(name="mpii", keypoints=MPII_KEYPOINTS, flip_pairs=MPII_FLIP_PAIRS, skeleton=MPII_SKELETON)
+    monkeypatch.setattr(
+        "danet_evaluation.command.open_estimator", lambda options: open_fixed(FixedBackend(keypoints=16), spec)
+    )
+    categories = [{"id": 1, "keypoints": MPII_KEYPOINTS}]
+    annotation = annotate(1, 1, POINTS[:16], head_size=20)
+    folder = write_folder([1], [annotation], categories=categories)
+    target, sheet = tmp_path / "figures.json", tmp_path / "sheet.png"
+    assert _run("mpii", "--data", folder, "--json", target, "--sheet", sheet) == 0
+    assert set(json.loads(target.read_text())["pckh"]["groups"]) == set(GROUPS)
+    assert sheet.is_file()
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text("[]")
+    with pytest.raises(InputError, match="leave --boxes-file out"):
+        _run("mpii", "--data", folder, "--boxes-file", boxes)
+
+
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run("nobody", "--backend", "null", "--detections", tmp_path / "boxes.json") == 2
+    assert _run("nobody", "--backend", "null", "--boxes-file", tmp_path / "boxes.json") == 2
     assert "--data" in capsys.readouterr().err
-    for arguments in (["--data", tmp_path, "--rendered", "3"], ["--limit", "0"], ["--rendered", "many"]):
+    assert _run("nobody", "--backend", "null", "--data", tmp_path, "--min-box-score", "0.5") == 2
+    assert "--boxes-file" in capsys.readouterr().err
+    for arguments in (
+        ["--data", tmp_path, "--rendered", "3"],
+        ["--limit", "0"],
+        ["--rendered", "many"],
+        ["--min-box-score", "nan"],
+        ["--sheet-persons", "0"],
+    ):
         with pytest.raises(SystemExit) as stop:
             _run("nobody", *arguments)
         assert stop.value.code == 2

@@ -4,8 +4,10 @@ from math import exp
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from danet_evaluation.oks import COCO_SIGMAS, oks, oks_nms
+from danet_evaluation.oks import COCO_SIGMAS, oks, oks_nms, paired_oks
 
 HALF = np.full(17, 0.5)  # (2 sigma)^2 = 1: OKS is exp(-d^2 / (2 area))
 
@@ -83,3 +85,47 @@ def test_nms_is_greedy_from_the_highest_score() -> None:
 
 def test_nms_of_nobody() -> None:
     assert oks_nms(np.empty((0, 17, 2)), np.empty(0), np.empty(0)).tolist() == []
+
+
+def test_paired_oks_is_the_diagonal_of_oks() -> None:
+    rng = np.random.default_rng(4)
+    truth = rng.uniform(0, 100, (5, 17, 2))
+    found = truth + rng.normal(0, 4, truth.shape)
+    labelled = rng.random((5, 17)) > 0.3
+    labelled[2] = False
+    areas = rng.uniform(500, 9000, 5)
+    expected = oks(truth, found, areas[:, None], labelled).diagonal()
+    assert np.array_equal(paired_oks(truth, found, areas, labelled), expected)
+    assert expected[2] == 0
+
+
+def _similar(first: list[tuple[float, float]], second: list[tuple[float, float]], area: float) -> float:
+    """OKS of two persons with all keypoints, as COCO's page writes it, in plain numbers."""
+    parts = []
+    for (x, y), (u, v), sigma in zip(first, second, COCO_SIGMAS.tolist(), strict=True):
+        squared = (x - u) ** 2 + (y - v) ** 2
+        parts.append(exp(-squared / (2 * area * (2 * sigma) ** 2)))
+    return sum(parts) / len(parts)
+
+
+@st.composite
+def _crowds(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Persons in clusters, so that some suppress others; scores that tie now and then."""
+    count = draw(st.integers(1, 9))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    centers = rng.uniform(0, 200, (3, 17, 2))
+    persons = centers[rng.integers(0, 3, count)] + rng.normal(0, draw(st.sampled_from([0.5, 2, 5])), (count, 17, 2))
+    return persons, rng.integers(0, 6, count) / 5, rng.uniform(200, 20_000, count)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_crowds(), st.sampled_from([0.5, 0.9]))
+def test_nms_equals_brute_force(crowd: tuple[np.ndarray, np.ndarray, np.ndarray], threshold: float) -> None:
+    persons, scores, areas = crowd
+    order = sorted(range(len(persons)), key=lambda index: (-scores[index], index))
+    kept: list[int] = []
+    for one in order:
+        rivals = [_similar(persons[one].tolist(), persons[k].tolist(), (areas[one] + areas[k]) / 2) for k in kept]
+        if all(similar <= threshold for similar in rivals):
+            kept.append(one)
+    assert oks_nms(persons, scores, areas, threshold).tolist() == kept
