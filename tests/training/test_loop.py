@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import pickle
 import signal
@@ -12,11 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from danet.errors import ModelFileError
+from danet.scenes.scene import render_scene
 from danet_evaluation.coco import load_split
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
 from danet_network.config import DANetConfig
@@ -25,7 +29,7 @@ from danet_training import loop as loop_module
 from danet_training.config import Augmentation, Phase, Source, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
 from danet_training.loop import STATE, Trainer, train, training_spec
-from danet_training.validate import BEST, LAST, Validator
+from danet_training.validate import BEST, LAST, Validated, Validator
 
 CPU = torch.device("cpu")
 
@@ -93,12 +97,20 @@ def batch_of(config: TrainConfig, count: int) -> Batch:
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("preset", ["paper", "zoo"])
-def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, bf16: bool) -> None:
+@pytest.mark.parametrize(("preset", "optimizer"), [("paper", "adam"), ("zoo", "adam"), ("paper", "muon")])
+def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, optimizer: Any, bf16: bool) -> None:
     phase = Phase((64, 64), 100_000, batch=4, ohkm=0)
     rate = 1e-2 if preset == "zoo" else 3e-3  # its heatmaps peak at 255
     trainer = trainer_of(
-        replace(config, preset=preset, bf16=bf16, phases=(phase,), gradient_clip=0.0, learning_rate=rate)
+        replace(
+            config,
+            preset=preset,
+            optimizer=optimizer,
+            bf16=bf16,
+            phases=(phase,),
+            gradient_clip=0.0,
+            learning_rate=rate,
+        )
     )
     trainer.model.train()
     batch = batch_of(config, 4)
@@ -107,18 +119,19 @@ def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, bf16: boo
     assert trainer.samples_seen == 120
 
 
-def test_learning_rate_warms_up_and_decays_to_nothing(config: TrainConfig) -> None:
-    trainer = trainer_of(replace(config, warmup_samples=8, learning_rate=0.1))  # 36 samples in all
+def test_schedule_warms_up_and_decays_to_nothing(config: TrainConfig) -> None:
+    trainer = trainer_of(replace(config, warmup_samples=8))  # 36 samples in all
     rates = {}
     for seen in (0, 3, 7, 18, 36):
         trainer.samples_seen = seen
-        rates[seen] = trainer.learning_rate()
+        rates[seen] = trainer.schedule()
     expected = {0: 1 / 8, 3: 4 / 8 * 33 / 36, 7: 29 / 36, 18: 0.5, 36: 0.0}
-    assert rates == pytest.approx({seen: 0.1 * part for seen, part in expected.items()})
+    assert rates == pytest.approx(expected)
 
 
-def test_rate_of_nothing_changes_no_weight(config: TrainConfig) -> None:
-    trainer = trainer_of(replace(config, learning_rate=0.0))
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_rate_of_nothing_changes_no_weight(config: TrainConfig, optimizer: Any) -> None:
+    trainer = trainer_of(replace(config, learning_rate=0.0, muon_learning_rate=0.0, optimizer=optimizer))
     before = copy.deepcopy(dict(trainer.model.named_parameters()))
     trainer.model.train()
     trainer.step([batch_of(config, 4)], config.phases[0])
@@ -267,11 +280,15 @@ def test_validation_is_called_in_time(config: TrainConfig, tmp_path: Path) -> No
 def test_validator_measures_ap_and_keeps_weights(config: TrainConfig, coco_folder: Path, tmp_path: Path) -> None:
     dataset = load_split(coco_folder, "val")
     validator = Validator(dataset, tmp_path, flip_test=True)
-    found: list[float | None] = []
+    found: list[Validated | None] = []
     trainer = trainer_of(config)
     train(trainer, tmp_path, silent, lambda *arguments: found.append(validator(*arguments)))
     assert len(found) == 2
-    assert all(ap is not None and 0 <= ap <= 1 for ap in found)
+    for one in found:
+        assert one is not None
+        assert 0 <= one.ap <= 1
+        assert one.sheet.dtype == np.uint8
+        assert one.sheet.std() > 10
     assert {path.name for path in tmp_path.iterdir()} == {STATE, LAST, BEST}
     network, spec = load_checkpoint(tmp_path / LAST)
     assert (spec.input_size, spec.licence, spec.training_data) == ((96, 64), "CC0", "scenes")
@@ -283,9 +300,10 @@ def test_best_weights_of_an_earlier_part_of_the_run_are_kept(
 ) -> None:
     dataset, phase = load_split(coco_folder, "val"), config.phases[0]
     first = Validator(dataset, tmp_path)
-    ap = first(trainer_of(config), phase)
+    found = first(trainer_of(config), phase)
+    assert found is not None
     (metric,) = load_checkpoint(tmp_path / BEST)[1].metrics
-    assert (metric.name, metric.value, metric.data) == ("AP", ap, dataset.name)
+    assert (metric.name, metric.value, metric.data) == ("AP", found.ap, dataset.name)
     # as if they had been good
     network, spec = load_checkpoint(tmp_path / BEST)
     save_checkpoint(tmp_path / BEST, network, replace(spec, metrics=(replace(metric, value=0.9),)))
@@ -372,6 +390,44 @@ def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) 
     trained = {name: kept["model"][name] for name, _ in DANet(load_checkpoint(out / LAST)[0].config).named_parameters()}
     assert not differing(trained, {name: state["model"][name] for name in trained})
     assert load_checkpoint(out / BEST)[1].input_size == (64, 64)
+
+
+def test_run_that_is_stopped_goes_on(coco_folder: Path, danet: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(CONFIG.format(rate=1e-3, folder=coco_folder, samples=16))
+    command = ("train", tmp_path / "run.toml", "--out", tmp_path / "out", "--threads", "1")
+    for stop, seen in ((9, 8), (9, 8), (16, 16)):
+        danet(*command, "--stop-at", stop)
+        assert torch.load(tmp_path / "out" / STATE, weights_only=True)["samples_seen"] == seen
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["danet72", "danet102"])
+def test_coco_recipe_runs_on_a_coco_folder(name: str, danet: Callable[..., Any], tmp_path: Path) -> None:
+    """An epoch of a miniature with COCO's own layout, from the config as it stands but for the path."""
+    persons = coco_miniature(tmp_path / "coco", scenes=64, persons=4)
+    config = (Path(__file__).parents[2] / "training" / "configs" / f"coco_{name}.toml").read_text()
+    (tmp_path / "coco.toml").write_text(config.replace('folder = "coco"', f'folder = "{tmp_path / "coco"}"'))
+    out = tmp_path / "out"
+    danet("train", tmp_path / "coco.toml", "--out", out, "--stop-at", persons // 256 * 256)
+    assert torch.load(out / STATE, weights_only=True)["samples_seen"] == persons // 256 * 256 > 0
+    network, spec = load_checkpoint(out / LAST)
+    assert (network.config.name, spec.input_size) == (name, (256, 192))
+
+
+def coco_miniature(folder: Path, scenes: int, persons: int) -> int:
+    """Rendered scenes in the folders of COCO 2017; returns how many persons have labelled keypoints."""
+    (folder / "annotations").mkdir(parents=True)
+    for split in ("train2017", "val2017"):
+        content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+        (folder / split).mkdir()
+        for number in range(1, (scenes if split == "train2017" else 2) + 1):
+            scene = render_scene(number, (240, 320), persons=persons)
+            image, annotations = scene.to_coco(number, len(content["annotations"]) + 1)
+            content["images"].append({**image, "file_name": f"{number:012}.jpg"})
+            content["annotations"] += annotations
+            cv2.imwrite(str(folder / split / f"{number:012}.jpg"), np.asarray(scene.image))
+        (folder / "annotations" / f"person_keypoints_{split}.json").write_text(json.dumps(content))
+    return len(load_split(folder, "train").persons)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from danet_training.targets import coarse_loss, finest_loss, gaussian_targets, total_loss
+from danet_training.targets import (
+    SoftTargets,
+    coarse_loss,
+    finest_loss,
+    gaussian_targets,
+    total_loss,
+)
 
 
 def at(column: float, row: float) -> Tensor:
@@ -65,41 +71,34 @@ def test_keypoint_far_outside_gives_an_empty_map() -> None:
 # Losses
 
 
-@pytest.fixture
-def ones() -> Tensor:
-    return torch.ones(2, 3, 4, 4)
+def test_coarse_loss_is_the_weighted_mean() -> None:
+    assert coarse_loss(torch.full((2, 3), 9.0), torch.tensor([[0, 0, 1.0], [1, 0.5, 0]])) == pytest.approx(9 * 2.5 / 6)
 
 
-def test_coarse_loss_counts_visible_keypoints_only(ones: Tensor) -> None:
-    visibility = torch.tensor([[0, 1, 2], [2, 1, 0]])
-    # 2 of 6 keypoints, each with an error of 3^2 in every cell
-    assert coarse_loss(3 * ones, 0 * ones, visibility) == pytest.approx(9 * 2 / 6)
-    assert coarse_loss(ones, 0 * ones, torch.ones(2, 3)) == 0
+def test_finest_loss_without_mining_is_the_weighted_mean() -> None:
+    weights = torch.tensor([[0, 1.0, 1], [1, 1, 0.5]])
+    assert finest_loss(torch.ones(2, 3), weights, ohkm=0) == pytest.approx(4.5 / 6)
 
 
-def test_finest_loss_counts_labelled_keypoints(ones: Tensor) -> None:
-    visibility = torch.tensor([[0, 1, 2], [2, 1, 0]])
-    assert finest_loss(ones, 0 * ones, visibility, ohkm=0) == pytest.approx(4 / 6)
-
-
-def test_ohkm_keeps_the_hardest(ones: Tensor) -> None:
-    # errors of the three keypoints of two persons: 1, 9, 4 and 25, 16, 0
-    heatmaps = ones * torch.tensor([[1.0, 3, 2], [5, 4, 0]])[..., None, None]
-    labelled = torch.full((2, 3), 2)
-    assert finest_loss(heatmaps, 0 * ones, labelled, ohkm=2) == pytest.approx((9 + 4 + 25 + 16) / 4)
-    assert finest_loss(heatmaps, 0 * ones, labelled, ohkm=1) == pytest.approx((9 + 25) / 2)
-    assert finest_loss(heatmaps, 0 * ones, labelled, ohkm=3) == finest_loss(heatmaps, 0 * ones, labelled, ohkm=0)
+def test_ohkm_keeps_the_hardest() -> None:
+    errors = torch.tensor([[1.0, 9, 4], [25, 16, 0]])
+    labelled = torch.ones(2, 3)
+    assert finest_loss(errors, labelled, ohkm=2) == pytest.approx((9 + 4 + 25 + 16) / 4)
+    assert finest_loss(errors, labelled, ohkm=1) == pytest.approx((9 + 25) / 2)
+    assert finest_loss(errors, labelled, ohkm=3) == finest_loss(errors, labelled, ohkm=0)
     # an unlabelled keypoint is never the hardest
-    hidden = torch.tensor([[2, 0, 1], [0, 2, 2]])
-    assert finest_loss(heatmaps, 0 * ones, hidden, ohkm=1) == pytest.approx((4 + 16) / 2)
+    assert finest_loss(errors, torch.tensor([[1.0, 0, 1], [0, 1, 1]]), ohkm=1) == pytest.approx((4 + 16) / 2)
 
 
-def test_unlabelled_keypoints_have_no_gradient() -> None:
-    heatmaps = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+def test_gradients_reach_what_is_labelled_and_on_coarse_scales_what_is_visible() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = [torch.randn(2, 3, 4, 4, generator=generator).requires_grad_() for _ in range(4)]
     visibility = torch.tensor([[0, 1, 2], [2, 0, 1]])
-    loss = finest_loss(heatmaps, torch.zeros(2, 3, 4, 4), visibility, ohkm=3)
-    (gradient,) = torch.autograd.grad(loss, heatmaps)
-    assert torch.equal(gradient.abs().amax((2, 3)) > 0, visibility > 0)
+    keypoints = torch.rand(2, 3, 2, generator=generator) * 16
+    loss = total_loss(outputs, keypoints, visibility, (5.0,) * 4, 4, 3, 0.25, 1.0)
+    *coarse, fine = torch.autograd.grad(loss, outputs)
+    assert torch.equal(fine.abs().amax((2, 3)) > 0, visibility > 0)
+    assert all(torch.equal(one.abs().amax((2, 3)) > 0, visibility == 2) for one in coarse)
 
 
 def test_total_loss_by_hand() -> None:
@@ -135,3 +134,32 @@ def test_half_precision_outputs_are_compared_in_float32() -> None:
     loss = total_loss(outputs, at(100, 100), torch.tensor([[2]]), (1.0,) * 4, 4, 0, 0.0, 1.0)
     assert loss.dtype == torch.float32
     assert loss == pytest.approx(float(torch.tensor(0.1, dtype=torch.bfloat16)) ** 2)
+
+
+# Soft targets
+
+
+def test_a_teachers_peaks_take_the_width_of_the_labels() -> None:
+    teacher = 0.8 * gaussian_targets(at(6, 5), (11, 12), 4, 8.0)
+    soft = SoftTargets(teacher, 8.0, 0.5, 0.0)
+    for sigma in (10.4, 5.6):
+        expected = 0.8 * gaussian_targets(at(6, 5), (11, 12), 4, sigma)
+        kept = teacher >= 0.03 * 0.8
+        torch.testing.assert_close(soft.widened(sigma)[kept], expected[kept], rtol=1e-4, atol=0.008)
+        assert (soft.widened(sigma)[teacher == 0] == 0).all()
+
+
+def test_unlabelled_keypoints_learn_from_the_teacher_alone() -> None:
+    keypoints = torch.cat((at(1, 1), at(2, 2)), 1)
+    visibility = torch.tensor([[2, 0]])
+    sigmas = (5.6,) * 4
+    teacher = 0.5 * gaussian_targets(torch.cat((at(4, 4), at(3, 1)), 1), (6, 6), 4, 5.6)
+    outputs = [gaussian_targets(keypoints, (6, 6), 4, 5.6) for _ in sigmas]
+    outputs = [torch.cat((one[:, :1], teacher[:, 1:]), 1) for one in outputs]
+    arguments = (outputs, keypoints, visibility, sigmas, 4, 0, 0.25, 1.0)
+    # the label is the truth of keypoint 0, the teacher of keypoint 1
+    assert total_loss(*arguments, SoftTargets(teacher, 5.6, 0.5, 0.0)).item() == pytest.approx(0, abs=2e-5)
+    assert total_loss(*arguments, SoftTargets(teacher, 5.6, 0.5, 1.0)) > 0.01
+    other = SoftTargets(teacher.flip(3), 5.6, 0.5, 0.0)
+    heavier = SoftTargets(teacher.flip(3), 5.6, 1.0, 0.0)
+    assert total_loss(*arguments, heavier).item() == pytest.approx(2 * total_loss(*arguments, other).item(), rel=1e-2)

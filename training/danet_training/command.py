@@ -12,8 +12,12 @@ from danet.commands.console import human, progress_bar
 from danet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    import torch
+
     from danet_training.config import Phase, TrainConfig
     from danet_training.loop import Trainer
+    from danet_training.processes import Processes
+    from danet_training.validate import Validated
 
 LOG_SECONDS = 30.0
 
@@ -22,44 +26,58 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", type=Path, help="TOML file; training/configs has examples")
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="states, checkpoints and logs")
     parser.add_argument("--init", metavar="CHECKPOINT", type=Path, help="start from these weights")
+    parser.add_argument(
+        "--stop-at", metavar="SAMPLES", type=int, help="save and end at this count; the same command goes on later"
+    )
     parser.add_argument("--threads", type=int, help="cores for torch (all)")
 
 
 def _run(options: argparse.Namespace) -> int:
     try:
         import torch
-        from torch.utils.tensorboard import SummaryWriter
-
-        from danet_training.loop import train
-        from danet_training.validate import Validator
+        import torch.utils.tensorboard
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet train", "train", error.name or "torch") from error
     from danet_training.config import load_config
+    from danet_training.processes import joined_processes
 
     if options.threads:
         torch.set_num_threads(options.threads)
     config = load_config(options.config)
-    trainer = _trainer(config, options)
-    validator = Validator(_validation_set(config), options.out, config.flip_test)
-    with SummaryWriter(str(options.out)) as board, progress_bar() as bar:
+    with joined_processes() as (processes, device):
+        trainer = _trainer(config, options, device, processes)
+        _train(trainer, options.out, options.stop_at)
+        if processes.first:
+            human().print(f"{options.out}: {trainer.samples_seen} samples seen", markup=False)
+    return 0
+
+
+def _train(trainer: Trainer, folder: Path, stop_at: int | None) -> None:
+    """The run, watched by the first process."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    from danet_training.loop import train
+    from danet_training.validate import Validator
+
+    config = trainer.config
+    if not trainer.processes.first:
+        train(trainer, folder, lambda seen, loss: None, lambda trainer, phase: None, stop_at)
+        return
+    validator = Validator(_validation_set(config), folder, config.flip_test)
+    with SummaryWriter(str(folder)) as board, progress_bar() as bar:
         reporter = _Reporter(board, bar, trainer)
 
         def validate(trainer: Trainer, phase: Phase) -> None:
             reporter.validated(validator(trainer, phase), phase)
 
-        train(trainer, options.out, reporter.step, validate)
-    human().print(f"{options.out}: {trainer.samples_seen} samples seen", markup=False)
-    return 0
+        train(trainer, folder, reporter.step, validate, stop_at)
 
 
-def _trainer(config: TrainConfig, options: argparse.Namespace) -> Trainer:
+def _trainer(config: TrainConfig, options: argparse.Namespace, device: torch.device, processes: Processes) -> Trainer:
     """A trainer that continues the state in the output folder, starts from a checkpoint, or from nothing."""
-    import torch
-
     from danet_training.loop import STATE, Trainer, training_spec
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    trainer = Trainer(config, training_spec(config), device)
+    trainer = Trainer(config, training_spec(config), device, processes)
     state = options.out / STATE
     if state.exists():
         trainer.load(state)
@@ -104,17 +122,20 @@ class _Reporter:
         mean, rate = sum(self._losses) / len(self._losses), (seen - self._logged_samples) / elapsed
         self._board.add_scalar("loss", mean, seen)
         self._board.add_scalar("samples_per_second", rate, seen)
-        self._board.add_scalar("learning_rate", self._trainer.learning_rate(), seen)
+        self._board.add_scalar("schedule", self._trainer.schedule(), seen)
         human().print(f"{seen} samples, loss {mean:.6f}, {rate:.1f}/s", markup=False)
         self._losses.clear()
         self._logged, self._logged_samples = time.monotonic(), seen
 
-    def validated(self, ap: float | None, phase: Phase) -> None:
+    def validated(self, found: Validated | None, phase: Phase) -> None:
         """After each validation."""
-        if ap is not None:
-            seen = self._trainer.samples_seen
-            self._board.add_scalar("val/AP", ap, seen)
-            human().print(f"{seen} samples, AP {ap:.4f} at {phase.input_size[0]}x{phase.input_size[1]}", markup=False)
+        if found is None:
+            return
+        seen = self._trainer.samples_seen
+        self._board.add_scalar("val/AP", found.ap, seen)
+        self._board.add_image("val/predictions", found.sheet[..., ::-1], seen, dataformats="HWC")
+        size = "x".join(map(str, phase.input_size))
+        human().print(f"{seen} samples, AP {found.ap:.4f} at {size}", markup=False)
 
 
 COMMAND = Command("train", "Train a network from a TOML config.", _add_arguments, _run)

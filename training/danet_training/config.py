@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -66,6 +66,22 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Teacher:
+    """A trained network that the run distils."""
+
+    model: str
+    """A checkpoint or model file that PoseEstimator opens: a larger DANet, or any other with a ModelSpec."""
+    sigma: float = 5.6
+    """Width of its peaks in input pixels of its own crop."""
+    first_cell: float = 1.5
+    """Input pixel on which its first heatmap cell is centred: 1.5 for half-pixel centres, 0 for cell i at 4 i."""
+    unlabelled_weight: float = 0.5
+    """Of its heatmaps for keypoints without a label, where a labelled one counts 1."""
+    labelled_share: float = 0.0
+    """Part of a labelled keypoint's target that is the teacher's."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One run, in full."""
 
@@ -74,8 +90,14 @@ class TrainConfig:
     sources: tuple[Source, ...]
     phases: tuple[Phase, ...]
     augmentation: Augmentation = field(default=Augmentation())
+    teacher: Teacher | None = None
     learning_rate: float = 3e-4
     """At the start; decays linearly to 0 over all samples."""
+    optimizer: Literal["adam", "muon"] = "adam"
+    """"muon": Muon for the matrices of dense convolutions, Adam for the rest."""
+    muon_learning_rate: float = 0.02
+    """Spectral norm of Muon's step at the start; decays as the other."""
+    muon_weight_decay: float = 0.0
     warmup_samples: int = 0
     ema_decay: float = 0.999
     gradient_clip: float = 0.0
@@ -89,6 +111,7 @@ class TrainConfig:
     bf16: bool = True
     seed: int = 0
     workers: int = 1
+    """Processes that make crops for each training process; no more than its cores. 0: none, it makes them itself."""
     checkpoint_minutes: float = 5.0
     validate_every: int = 0
     """Samples between validations; 0: at the end of each phase."""
@@ -139,7 +162,12 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
         yield "micro_batch", micro, micro == 0 or (micro > 0 and batch % micro == 0), f"a divisor of batch {batch}"
         yield "samples", phase.samples, phase.samples >= batch, f"at least a batch of {batch}"
         yield "ohkm", phase.ohkm, 0 <= phase.ohkm <= _KEYPOINTS, f"0..{_KEYPOINTS}"
-    for name in ("learning_rate", "checkpoint_minutes", "gradient_clip", "coarse_weight"):
+    if (teacher := config.teacher) is not None:
+        yield "sigma", teacher.sigma, isfinite(teacher.sigma) and teacher.sigma > 0, "a number above 0"
+        yield "unlabelled_weight", teacher.unlabelled_weight, 0 <= teacher.unlabelled_weight < inf, "0 or more"
+        yield "labelled_share", teacher.labelled_share, 0 <= teacher.labelled_share <= 1, "0 to 1"
+    names = ("learning_rate", "checkpoint_minutes", "gradient_clip", "coarse_weight")
+    for name in (*names, "muon_learning_rate", "muon_weight_decay"):
         value = getattr(config, name)
         yield name, value, isfinite(value) and value >= 0, "0 or more"
     for name in ("warmup_samples", "workers", "validate_every"):

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from danet.cpu import read_cpu
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
 from danet.scenes.scene import render_scene
 from danet_evaluation.coco import KeypointDataset, Picture, load_split
 from danet_training.augment import Sample, make_sample
 from danet_training.config import Augmentation, Source
+from danet_training.processes import ALONE, Processes
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Images (N, H, W, 3) uint8 BGR, keypoints (N, K, 2) float32 crop pixels, visibility (N, K) int8."""
@@ -85,18 +87,30 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
 
 
 class Numbers(Sampler[int]):
-    """The sample numbers of one process: first, first + step, ... below last."""
+    """The sample numbers of one process: of each step's batch, the stretch that falls to its rank.
 
-    def __init__(self, first: int, last: int, step: int) -> None:
-        self.numbers = range(first, last, step)
+    So the processes of a run see in one step what one process with their micro-batches would see.
+
+    Args:
+        first: of the run's next step.
+        last: end of the phase; a step that would pass it is left out.
+        batch: samples to a step, of all processes.
+        processes: whose stretch.
+    """
+
+    def __init__(self, first: int, last: int, batch: int = 1, processes: Processes = ALONE) -> None:
+        self._starts = range(first, last - batch + 1, batch)
+        self._share = processes.share(batch)
+        self._offset = processes.rank * self._share
 
     def __iter__(self) -> Iterator[int]:
         """In order."""
-        return iter(self.numbers)
+        for start in self._starts:
+            yield from range(start + self._offset, start + self._offset + self._share)
 
     def __len__(self) -> int:
         """How many."""
-        return len(self.numbers)
+        return len(self._starts) * self._share
 
 
 def open_source(source: Source) -> CocoSource | RenderedSource:
@@ -114,7 +128,8 @@ def _one_thread(_: int) -> None:
 
 
 def sample_loader(samples: Samples, numbers: Numbers, batch: int, workers: int) -> DataLoader[Batch]:
-    """Batches of samples, in the order of their numbers, made by `workers` processes."""
+    """Batches of samples, in the order of their numbers, made by `workers` processes, or one to a core."""
+    workers = min(workers, read_cpu().cores)
     return DataLoader(
         samples,
         batch_size=batch,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel
 
-from danet.errors import ModelFileError
+from danet.errors import InputError, ModelFileError
 from danet.files import write_beside
 from danet.model_spec import ModelSpec
 from danet_network.checkpoint import load_checkpoint
@@ -24,7 +25,10 @@ from danet_network.zoo import preset_spec
 from danet_training.average import warmed_up_ema
 from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
+from danet_training.optimizers import Optimizers
+from danet_training.processes import ALONE, Processes
 from danet_training.targets import total_loss
+from danet_training.teacher import open_teacher
 
 STATE = "last.pt"
 """The newest training state in a run's folder."""
@@ -43,47 +47,56 @@ def training_spec(config: TrainConfig) -> ModelSpec:
 class Trainer:
     """Owns the model, its average, the optimiser and the count of samples seen."""
 
-    def __init__(self, config: TrainConfig, spec: ModelSpec, device: torch.device) -> None:
+    def __init__(
+        self, config: TrainConfig, spec: ModelSpec, device: torch.device, processes: Processes = ALONE
+    ) -> None:
         torch.manual_seed(config.seed)
+        self.processes = processes
         self.config = config
         self.spec = spec
         self.device = device
         network = DANet(danet_config(config.network, config.preset)).to(device)
         self.model: DANet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._supervised = _supervised(self.model, processes)
         self.average = AveragedModel(self.model, multi_avg_fn=warmed_up_ema(config.ema_decay), use_buffers=True)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=config.learning_rate, fused=True)
+        self.optimizers = Optimizers(self.model, config)
         self.samples_seen = 0
         self.normalise = Normalise(spec).to(device)
+        self.teacher = open_teacher(config.teacher, spec)
 
-    def learning_rate(self) -> float:
-        """Warm-up, then linear decay to 0 over the run's samples."""
+    def schedule(self) -> float:
+        """Factor on the learning rates: warm-up, then linear decay to 0 over the run's samples."""
         seen, total = self.samples_seen, self.config.total_samples
         warmup = min(1.0, (seen + 1) / self.config.warmup_samples) if self.config.warmup_samples else 1.0
-        return self.config.learning_rate * warmup * max(0.0, 1 - seen / total)
+        return warmup * max(0.0, 1 - seen / total)
 
     def step(self, batches: list[Batch], phase: Phase) -> float:
-        """One optimiser step over micro-batches; returns the mean loss."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = 0.0
-        for batch in batches:
-            part = self.loss(batch, phase) / len(batches)
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += part.item()
+        """One optimiser step over this process's micro-batches; returns their mean loss."""
+        self.model.zero_grad(set_to_none=True)
+        parts = len(batches)
+        loss = sum(self._backward(batch, phase, parts, number == parts) for number, batch in enumerate(batches, 1))
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
-        self.optimizer.step()
+        self.optimizers.step(self.schedule())
         self.average.update_parameters(self.model)
         self.samples_seen += phase.batch
         return loss
 
+    def _backward(self, batch: Batch, phase: Phase, parts: int, last: bool) -> float:
+        """Add the gradients of one micro-batch; the last one's backward averages them over the processes."""
+        network = self._supervised
+        alone = network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext()
+        with alone:
+            part = self.loss(batch, phase) / parts
+            part.backward()  # type: ignore[no-untyped-call]
+        return part.item()
+
     def loss(self, batch: Batch, phase: Phase) -> Tensor:
         """The loss of one micro-batch."""
         images, keypoints, visibility = (part.to(self.device) for part in batch)
-        amp = torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else contextlib.nullcontext()
+        amp = torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else nullcontext()
         with amp:
-            outputs = self.model.forward_all(self.normalise(images))
+            outputs = self._supervised(self.normalise(images))
         return total_loss(
             outputs,
             keypoints,
@@ -93,6 +106,7 @@ class Trainer:
             phase.ohkm,
             self.config.coarse_weight,
             self.spec.decoder.heatmap_peak,
+            None if self.teacher is None else self.teacher(images),
         )
 
     def averaged_network(self) -> DANet:
@@ -120,7 +134,7 @@ class Trainer:
             "spec": self.spec.to_json(),
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": self.optimizers.state_dict(),
             "samples_seen": self.samples_seen,
         }
 
@@ -139,7 +153,7 @@ class Trainer:
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
-            self.optimizer.load_state_dict(state["optimizer"])
+            self.optimizers.load_state_dict(state["optimizers"])
             self.samples_seen = int(state["samples_seen"])
         except OSError as error:
             raise ModelFileError(f"{path}: {error.strerror or error}") from error
@@ -150,11 +164,34 @@ class Trainer:
             ) from error
 
 
+class _AllScales(torch.nn.Module):
+    """A network whose forward gives the four scales, since DistributedDataParallel wraps `forward` alone."""
+
+    def __init__(self, network: DANet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """See `DANet.forward_all`."""
+        return self.network.forward_all(images)
+
+
+def _supervised(network: DANet, processes: Processes) -> torch.nn.Module:
+    scales = _AllScales(network)
+    return scales if processes.count == 1 else DistributedDataParallel(scales, gradient_as_bucket_view=True)
+
+
 Progress = Callable[[int, float], None]
 """Called after each optimiser step with the samples seen and the step's loss."""
 
 
-def train(trainer: Trainer, folder: Path, progress: Progress, validate: Callable[[Trainer, Phase], None]) -> None:
+def train(
+    trainer: Trainer,
+    folder: Path,
+    progress: Progress,
+    validate: Callable[[Trainer, Phase], None],
+    stop_at: int | None = None,
+) -> None:
     """Run what is left of the trainer's config; the newest state is `folder`/last.pt.
 
     Args:
@@ -162,19 +199,33 @@ def train(trainer: Trainer, folder: Path, progress: Progress, validate: Callable
         folder: where states go.
         progress: sees each step.
         validate: called every `validate_every` samples and at the end of each phase.
+        stop_at: samples seen at which to save and return, with the run unfinished; None: go to its end.
     """
     sources = tuple(open_source(source) for source in trainer.config.sources)
     weights = tuple(source.weight for source in trainer.config.sources)
     end = 0
     for phase in trainer.config.phases:
         end += phase.samples
-        if trainer.samples_seen + phase.batch > end:
+        last = end if stop_at is None else min(end, stop_at)
+        if trainer.samples_seen + phase.batch > last:
             continue
         spec = replace(trainer.spec, input_size=phase.input_size)
         samples = Samples(sources, weights, spec, trainer.config.augmentation, trainer.config.seed)
-        _train_phase(trainer, phase, samples, end, folder, progress, validate)
+        _train_phase(trainer, phase, samples, last, folder, progress, validate)
         # a state at the end of a phase means that the phase has been validated, so that a kill loses no validation
+        _validated(trainer, phase, validate)
+        _saved(trainer, folder)
+        trainer.processes.wait()
+
+
+def _validated(trainer: Trainer, phase: Phase, validate: Callable[[Trainer, Phase], None]) -> None:
+    if trainer.processes.first:
         validate(trainer, phase)
+    trainer.processes.wait()
+
+
+def _saved(trainer: Trainer, folder: Path) -> None:
+    if trainer.processes.first:
         trainer.save(folder / STATE)
 
 
@@ -187,21 +238,24 @@ def _train_phase(
     progress: Progress,
     validate: Callable[[Trainer, Phase], None],
 ) -> None:
-    config = trainer.config
-    micro = phase.micro_batch or phase.batch
-    numbers = Numbers(trainer.samples_seen, end, 1)
+    config, processes = trainer.config, trainer.processes
+    share = processes.share(phase.batch)
+    micro = min(phase.micro_batch or share, share)
+    if share % micro:
+        raise InputError(f"micro_batch {micro} with {share} samples to a process, expected a divisor of {share}")
+    numbers = Numbers(trainer.samples_seen, end, phase.batch, processes)
     loader = sample_loader(samples, numbers, micro, config.workers)
     trainer.model.train()
     saved = time.monotonic()
     validated = trainer.samples_seen
-    for batches in _groups(iter(loader), phase.batch // micro):
+    for batches in _groups(iter(loader), share // micro):
         loss = trainer.step(batches, phase)
         progress(trainer.samples_seen, loss)
         if time.monotonic() - saved > 60 * config.checkpoint_minutes:
-            trainer.save(folder / STATE)
+            _saved(trainer, folder)
             saved = time.monotonic()
         if config.validate_every and trainer.samples_seen - validated >= config.validate_every:
-            validate(trainer, phase)
+            _validated(trainer, phase, validate)
             trainer.model.train()
             validated = trainer.samples_seen
 

@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from danet.estimator import PoseEstimator
 from danet.model_spec import Metric
 from danet_evaluation.coco import KeypointDataset
-from danet_evaluation.evaluate import evaluate
+from danet_evaluation.evaluate import run
+from danet_evaluation.sheet import contact_sheet
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
 from danet_network.runner import TorchRunner
 from danet_training.config import Phase
 from danet_training.loop import Trainer
 
 LAST, BEST = "last.safetensors", "best.safetensors"
+SHEET_PERSONS = 16
 AP = "AP"
 """Name of the metric in the spec of the best weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Validated:
+    """What one validation found."""
+
+    ap: float
+    sheet: NDArray[np.uint8]
+    """(H, W, 3) uint8 BGR: persons from the worst OKS to the best, see `danet_evaluation.sheet`."""
 
 
 class Validator:
@@ -34,8 +48,8 @@ class Validator:
         self.flip_test = flip_test
         self.best = _kept(folder / BEST)
 
-    def __call__(self, trainer: Trainer, phase: Phase) -> float | None:
-        """AP at the phase's crop size, or None without a data set. "Best" compares one size with itself."""
+    def __call__(self, trainer: Trainer, phase: Phase) -> Validated | None:
+        """AP and pictures at the phase's crop size, None without data. "Best" compares one size with itself."""
         spec = replace(trainer.spec, input_size=phase.input_size)
         network = trainer.averaged_network()
         network.eval()
@@ -45,12 +59,13 @@ class Validator:
         with PoseEstimator(
             spec.name, spec=spec, backend=TorchRunner(network, spec), batch_size=32, flip_test=self.flip_test
         ) as estimator:
-            ap = evaluate(estimator, self.dataset).figures.ap
+            done = run(estimator, self.dataset)
+        ap = done.evaluation.figures.ap
         if ap >= self.best.get(phase.input_size, 0.0):
             self.best[phase.input_size] = ap
             metric = Metric(AP, ap, self.dataset.name, "averaged weights during training, annotated boxes")
             save_checkpoint(self.folder / BEST, network, replace(spec, metrics=(metric,)))
-        return ap
+        return Validated(ap, contact_sheet(self.dataset, done.predictions, spec, SHEET_PERSONS))
 
 
 def _kept(path: Path) -> dict[tuple[int, int], float]:

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from danet.errors import InputError
+from danet_network.checkpoint import load_checkpoint, save_checkpoint
+from danet_network.config import DANetConfig
+from danet_network.model import DANet
+from danet_network.zoo import preset_spec
+from danet_training.config import Teacher
+from danet_training.targets import gaussian_targets
+from danet_training.teacher import HeatmapTeacher, open_teacher, resampled, resized
+
+
+@pytest.fixture
+def checkpoint(tiny_config: DANetConfig, random_network: Callable[..., DANet], tmp_path: Path) -> Path:
+    config = replace(tiny_config, name="danet72")
+    path = tmp_path / "teacher.safetensors"
+    save_checkpoint(path, random_network(config), replace(preset_spec(config), input_size=(128, 96)))
+    return path
+
+
+def crops(size: tuple[int, int]) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return torch.randint(0, 256, (3, *size, 3), generator=generator, dtype=torch.uint8)
+
+
+def test_a_larger_danet_teaches_with_its_own_heatmaps(checkpoint: Path) -> None:
+    teacher = HeatmapTeacher(
+        Teacher(str(checkpoint), unlabelled_weight=0.25, labelled_share=0.5), load_checkpoint(checkpoint)[1]
+    )
+    images = crops((128, 96))
+    soft = teacher(images)
+    runner = teacher.estimator
+    expected = runner.heatmaps(images.numpy()) / runner.spec.decoder.heatmap_peak
+    np.testing.assert_array_equal(soft.heatmaps.numpy(), expected)
+    assert (soft.sigma, soft.unlabelled_weight, soft.labelled_share) == (5.6, 0.25, 0.5)
+
+
+def test_a_student_with_smaller_crops(checkpoint: Path) -> None:
+    teacher = HeatmapTeacher(Teacher(str(checkpoint), sigma=8.0), load_checkpoint(checkpoint)[1])
+    soft = teacher(crops((64, 64)))
+    assert soft.heatmaps.shape == (3, 17, 16, 16)
+    assert soft.sigma == 4.0  # half the crop, half the pixels
+
+
+def test_cells_on_other_pixels_are_moved() -> None:
+    # cell i of the teacher on pixel 4 i, of the student on 4 i + 1.5: 0.375 cells further
+    at = torch.tensor([[[22.0, 18.0]]])
+    teachers = gaussian_targets(at + 1.5, (10, 12), 4, 8.0)  # as if pixel 4 i were 4 i + 1.5
+    expected = gaussian_targets(at, (10, 12), 4, 8.0)
+    moved = resampled(teachers, 0.375, (10, 12))
+    # linear interpolation errs by f (1 - f) / 2 times the second derivative, which is (4 / 8)^2 a cell, on each axis
+    bound = 2 * 0.375 * 0.625 / 2 * (4 / 8) ** 2
+    assert (moved - expected)[..., 1:-1, 1:-1].abs().max() < bound
+    assert (teachers - expected).abs().max() > 2 * bound
+
+
+def test_half_the_grid_is_the_mean_of_four_cells() -> None:
+    heatmaps = torch.rand(1, 2, 8, 6, generator=torch.Generator().manual_seed(3))
+    expected = torch.nn.functional.avg_pool2d(heatmaps, 2)
+    torch.testing.assert_close(resampled(heatmaps, 0.0, (4, 3)), expected)
+    assert resampled(heatmaps, 0.0, (8, 6)) is heatmaps
+
+
+def test_crops_keep_their_edges() -> None:
+    images = torch.zeros(1, 4, 4, 3, dtype=torch.uint8)
+    images[:, :, 2:] = 200
+    large = resized(images, (8, 8))
+    assert large.dtype == torch.uint8
+    assert large.shape == (1, 8, 8, 3)
+    assert (large[0, :, :3] == 0).all()
+    assert (large[0, :, 5:] == 200).all()
+    assert resized(images, (4, 4)) is images
+
+
+def test_teachers_that_cannot_teach(checkpoint: Path) -> None:
+    spec = load_checkpoint(checkpoint)[1]
+    other = replace(spec, keypoints=tuple(reversed(spec.keypoints)))
+    with pytest.raises(InputError, match="17 keypoints at stride 4, expected the student's 17"):
+        HeatmapTeacher(Teacher(str(checkpoint)), other)
+    with pytest.raises(InputError, match="no such file"):
+        open_teacher(Teacher(str(checkpoint.with_name("none.xml"))), other)
+    assert open_teacher(None, other) is None

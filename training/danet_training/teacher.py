@@ -1,0 +1,98 @@
+"""A trained network whose heatmaps a smaller one learns from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from danet.errors import InputError
+from danet.estimator import PoseEstimator
+from danet.model_spec import ModelSpec
+from danet_network.model import STRIDE
+from danet_training.config import Teacher
+from danet_training.targets import SoftTargets
+
+
+class HeatmapTeacher:
+    """Heatmaps of any model file that PoseEstimator opens, for crops of its own size.
+
+    Distillation as FPD has it (Zhang, Zhu & Ye, 2019): the student regresses the teacher's heatmaps.
+    The teacher runs on the CPU, as everything that PoseEstimator opens.
+
+    Args:
+        config: the file, and what of its heatmaps the spec does not tell.
+        student: keypoints must be the same; the crop recipe is the student's.
+
+    Raises:
+        InputError: other keypoints or another stride than the student's.
+        ModelFileError, ModelSpecError, MissingExtraError: as PoseEstimator.
+    """
+
+    def __init__(self, config: Teacher, student: ModelSpec) -> None:
+        self.config = config
+        self.estimator = PoseEstimator(config.model, batch_size=_BATCH)
+        spec = self.estimator.spec
+        if spec.keypoints != student.keypoints or spec.stride != STRIDE:
+            self.estimator.close()
+            raise InputError(
+                f"teacher {config.model} has {len(spec.keypoints)} keypoints at stride {spec.stride}, "
+                f"expected the student's {len(student.keypoints)} at stride {STRIDE}"
+            )
+
+    def __call__(self, images: Tensor) -> SoftTargets:
+        """Crops (N, H, W, 3) uint8 BGR on any device and of any size -> soft targets on the same device."""
+        height, width = images.shape[1:3]
+        crops = resized(images, self.estimator.spec.input_size)
+        heatmaps = torch.from_numpy(self.estimator.heatmaps(crops.cpu().numpy())).to(images.device)
+        heatmaps = heatmaps / self.estimator.spec.decoder.heatmap_peak
+        shift = ((STRIDE - 1) / 2 - self.config.first_cell) / STRIDE
+        heatmaps = resampled(heatmaps, shift, (height // STRIDE, width // STRIDE))
+        # peaks keep their width in cells of the teacher, whose crop may be larger than the student's
+        sigma = self.config.sigma * height / self.estimator.spec.input_size[0]
+        return SoftTargets(heatmaps, sigma, self.config.unlabelled_weight, self.config.labelled_share)
+
+
+_BATCH = 8
+"""Largest of the runtime's batch sizes that still gains."""
+
+
+def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """(N, H, W, 3) uint8 -> (N, *size, 3) uint8, bilinear, pixel edges on pixel edges."""
+    if tuple(images.shape[1:3]) == size:
+        return images
+    planes = images.permute(0, 3, 1, 2).float()
+    scaled = F.interpolate(planes, size, mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
+
+
+def resampled(heatmaps: Tensor, shift: float, size: tuple[int, int]) -> Tensor:
+    """The heatmaps (N, K, h, w) on another grid over the same crop.
+
+    Args:
+        heatmaps: of the teacher.
+        shift: cells by which the teacher's cell i lies before the place that half-pixel centres give it.
+        size: height and width in cells of the result (N, K, *size); outside the teacher's map is 0.
+    """
+    height, width = heatmaps.shape[2:]
+    if shift == 0 and (height, width) == size:
+        return heatmaps
+    rows, columns = (
+        (torch.arange(cells, device=heatmaps.device) + 0.5) * (own / cells) + shift
+        for cells, own in zip(size, (height, width), strict=True)
+    )
+    # grid_sample counts from -1 at the map's first edge to 1 at its last (align_corners=False)
+    vertical, horizontal = torch.meshgrid(2 * rows / height - 1, 2 * columns / width - 1, indexing="ij")
+    grid = torch.stack((horizontal, vertical), -1).expand(len(heatmaps), -1, -1, -1)
+    return F.grid_sample(heatmaps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def open_teacher(config: Teacher | None, student: ModelSpec) -> HeatmapTeacher | None:
+    """The teacher of a run, or None. Raises what HeatmapTeacher does, and InputError for a missing file."""
+    if config is None:
+        return None
+    if Path(config.model).suffix and not Path(config.model).is_file():
+        raise InputError(f"teacher {config.model}: no such file")
+    return HeatmapTeacher(config, student)
