@@ -73,8 +73,6 @@ class Teacher:
     """A checkpoint or model file that PoseEstimator opens: a larger DANet, or any other with a ModelSpec."""
     sigma: float = 5.6
     """Width of its peaks in input pixels of its own crop."""
-    first_cell: float = 1.5
-    """Input pixel on which its first heatmap cell is centred: 1.5 for half-pixel centres, 0 for cell i at 4 i."""
     unlabelled_weight: float = 0.5
     """Of its heatmaps for keypoints without a label, where a labelled one counts 1."""
     labelled_share: float = 0.0

@@ -20,7 +20,8 @@ class HeatmapTeacher:
     """Heatmaps of any model file that PoseEstimator opens, for crops of its own size.
 
     Distillation as FPD has it (Zhang, Zhu & Ye, 2019): the student regresses the teacher's heatmaps.
-    The teacher runs on the CPU, as everything that PoseEstimator opens.
+    The teacher runs on the CPU, as everything that PoseEstimator opens. A network without a ModelSpec,
+    such as PP-TinyPose, gets one by `danet benchmark --foreign`, which leaves the new file behind.
 
     Args:
         config: the file, and what of its heatmaps the spec does not tell.
@@ -48,8 +49,7 @@ class HeatmapTeacher:
         crops = resized(images, self.estimator.spec.input_size)
         heatmaps = torch.from_numpy(self.estimator.heatmaps(crops.cpu().numpy())).to(images.device)
         heatmaps = heatmaps / self.estimator.spec.decoder.heatmap_peak
-        shift = ((STRIDE - 1) / 2 - self.config.first_cell) / STRIDE
-        heatmaps = resampled(heatmaps, shift, (height // STRIDE, width // STRIDE))
+        heatmaps = resampled(heatmaps, (height // STRIDE, width // STRIDE))
         # peaks keep their width in cells of the teacher, whose crop may be larger than the student's
         sigma = self.config.sigma * height / self.estimator.spec.input_size[0]
         return SoftTargets(heatmaps, sigma, self.config.unlabelled_weight, self.config.labelled_share)
@@ -68,25 +68,11 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     return scaled.round().clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
 
 
-def resampled(heatmaps: Tensor, shift: float, size: tuple[int, int]) -> Tensor:
-    """The heatmaps (N, K, h, w) on another grid over the same crop.
-
-    Args:
-        heatmaps: of the teacher.
-        shift: cells by which the teacher's cell i lies before the place that half-pixel centres give it.
-        size: height and width in cells of the result (N, K, *size); outside the teacher's map is 0.
-    """
-    height, width = heatmaps.shape[2:]
-    if shift == 0 and (height, width) == size:
+def resampled(heatmaps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Heatmaps (N, K, h, w) on another grid of cells over the same crop, bilinear: (N, K, *size)."""
+    if tuple(heatmaps.shape[2:]) == size:
         return heatmaps
-    rows, columns = (
-        (torch.arange(cells, device=heatmaps.device) + 0.5) * (own / cells) + shift
-        for cells, own in zip(size, (height, width), strict=True)
-    )
-    # grid_sample counts from -1 at the map's first edge to 1 at its last (align_corners=False)
-    vertical, horizontal = torch.meshgrid(2 * rows / height - 1, 2 * columns / width - 1, indexing="ij")
-    grid = torch.stack((horizontal, vertical), -1).expand(len(heatmaps), -1, -1, -1)
-    return F.grid_sample(heatmaps, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.interpolate(heatmaps, size, mode="bilinear", antialias=True)
 
 
 def open_teacher(config: Teacher | None, student: ModelSpec) -> HeatmapTeacher | None:
