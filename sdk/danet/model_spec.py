@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from math import isfinite
-from types import UnionType
-from typing import Any, Literal, Self, Union, get_args, get_origin, get_type_hints
+from typing import Literal, Self, get_args
 
 from danet.errors import ModelSpecError
 from danet.keypoints import COCO_FLIP_PAIRS, COCO_KEYPOINTS, COCO_SKELETON
+from danet.typed_values import TypedReader
 
 SPEC_KEY = "danet.model_spec"
 """Key of the spec's JSON in ONNX metadata, OpenVINO rt_info and safetensors metadata."""
@@ -176,53 +176,4 @@ class ModelSpec:
             raise ModelSpecError(
                 f"model spec: format {version}, this danet reads up to {FORMAT_VERSION}; update danet-edge"
             )
-        spec = _parse(cls, values, "model spec")
-        assert isinstance(spec, cls)
-        return spec
-
-
-def _parse(kind: Any, value: Any, where: str) -> Any:
-    """Check a JSON value against a type annotation and rebuild tuples and dataclasses from it."""
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _parse_dataclass(kind, value, where)
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        return None if value is None else _parse(arguments[0], value, where)
-    if origin is Literal:
-        if value not in arguments:
-            raise ModelSpecError(f"{where}: {value!r}, expected one of {', '.join(map(str, arguments))}")
-        return value
-    if origin is tuple:
-        return _parse_tuple(arguments, value, where)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return float(value)
-        except OverflowError as error:
-            raise ModelSpecError(f"{where}: {error}") from error
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise ModelSpecError(f"{where}: a {type(value).__name__}, expected {kind.__name__}")
-    return value
-
-
-def _parse_tuple(arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise ModelSpecError(f"{where}: a {type(value).__name__}, expected a list")
-    kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
-    if len(kinds) != len(value):
-        raise ModelSpecError(f"{where}: {len(value)} items, expected {len(kinds)}")
-    return tuple(
-        _parse(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
-    )
-
-
-def _parse_dataclass(kind: type[Any], value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ModelSpecError(f"{where}: a {type(value).__name__}, expected an object")
-    hints = get_type_hints(kind)
-    known = [item.name for item in fields(kind)]
-    if unknown := sorted(set(value) - set(known)):
-        raise ModelSpecError(f"{where}: unknown fields {', '.join(unknown)[:200]}")
-    try:
-        return kind(**{name: _parse(hints[name], item, f"{where}: {name}") for name, item in value.items()})
-    except TypeError as error:
-        raise ModelSpecError(f"{where}: {error}") from error
+        return TypedReader(ModelSpecError).read(cls, values, "model spec")

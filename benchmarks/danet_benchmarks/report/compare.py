@@ -1,0 +1,142 @@
+"""Two runs side by side: what became worse beyond their noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from danet_benchmarks.report.compare_warnings import comparison_warnings, protocol
+from danet_benchmarks.report.formatting import persons
+from danet_benchmarks.results import Case, Report, Row, Speed, Spread
+
+AP_TOLERANCE = 0.001
+"""An AP may fall by so much: the same figure that tables round to."""
+LEAST_NOISE = 0.02
+"""Of any speed: rounds that happen to agree say little about the next run."""
+LEAST_ROUNDS = 3
+"""That a speed needs to be judged."""
+
+Verdict = Literal["better", "same", "worse", "not judged"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one case in both runs."""
+
+    case: Case
+    metric: str
+    old: float
+    new: float
+    noise: float | None
+    """What two runs of the same thing may differ by: relative, for AP absolute. None: not known."""
+    verdict: Verdict
+
+    @property
+    def ratio(self) -> float | None:
+        """New over old; None where old is 0."""
+        return self.new / self.old if self.old else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What changed between two runs."""
+
+    changes: tuple[Change, ...]
+    failed: tuple[tuple[Case, str], ...]
+    """Cases that have figures in the old run and an error in the new one; they count as regressions."""
+    warnings: tuple[str, ...]
+    """Why the figures may not be comparable."""
+
+    @property
+    def regressions(self) -> tuple[Change, ...]:
+        """The changes for the worse beyond the noise."""
+        return tuple(change for change in self.changes if change.verdict == "worse")
+
+    @property
+    def regressed(self) -> bool:
+        """Whether anything is worse than it was."""
+        return bool(self.regressions or self.failed)
+
+
+def compare(old: Report, new: Report) -> Comparison:
+    """Match the rows of two runs by their case and judge each metric that both have.
+
+    A speed is worse if old / new > 1 + noise. The noise is the largest of
+
+    - the spreads of its rounds, (highest - lowest) / median as the tables print it, of both runs added:
+      either median may lie anywhere among its rounds. With five rounds of 1 to 5 % scatter, one speed in
+      10,000 is then called worse that is not, with three rounds one in 150; the wider spread alone would
+      cry wolf once in 500 and in 35, too often for the hundred speeds of a report (simulated, normal
+      scatter);
+    - the drift that either machine showed on a fixed piece of work between the rounds, which moves whole
+      runs and not only rounds;
+    - 2 %.
+
+    It is a ratio, so that a time and its rate get the same verdict. With fewer than three rounds nothing
+    is known of the spread, and nothing judged; nor is what was measured once (tail latency, load time,
+    memory, processor time), which is shown only.
+
+    An AP is worse if it fell by more than 0.001; it is judged on the same data and protocol only.
+    """
+    before = {row.case: row for row in old.rows}
+    pairs = [(before[row.case], row) for row in new.rows if row.case in before]
+    drift = max(old.machine.noise, new.machine.noise, LEAST_NOISE)
+    return Comparison(
+        changes=tuple(change for pair in pairs for change in _changes(*pair, drift)),
+        failed=tuple((after.case, after.error) for one, after in pairs if _was_fine(one) and after.error),
+        warnings=tuple(comparison_warnings(old, new, pairs)),
+    )
+
+
+def _was_fine(row: Row) -> bool:
+    return row.error is None and bool(row.speed or row.accuracy)
+
+
+def _changes(old: Row, new: Row, drift: float) -> Iterator[Change]:
+    if old.speed and new.speed:
+        yield from _speeds(new.case, old.speed, new.speed, drift)
+        yield from _once(new.case, old.speed, new.speed)
+    if old.accuracy and new.accuracy and protocol(old.accuracy) == protocol(new.accuracy):
+        less = new.accuracy.ap - old.accuracy.ap
+        verdict = _verdict(less, AP_TOLERANCE + 1e-12)  # a fall by 0.001 itself, rounded in binary, is within
+        yield Change(new.case, "AP", old.accuracy.ap, new.accuracy.ap, AP_TOLERANCE, verdict)
+
+
+def _speeds(case: Case, old: Speed, new: Speed, drift: float) -> Iterator[Change]:
+    yield _speed(case, "PPS, network", old.network_pps, new.network_pps, drift)
+    before = {one.persons: one for one in old.end_to_end}
+    for one in new.end_to_end:
+        if one.persons in before:
+            yield _speed(case, f"PPS, {persons(one.persons)}", before[one.persons].pps, one.pps, drift)
+
+
+def _speed(case: Case, metric: str, old: Spread, new: Spread, drift: float) -> Change:
+    if min(len(old.rounds), len(new.rounds)) < LEAST_ROUNDS:
+        return Change(case, metric, old.median, new.median, None, "not judged")
+    noise = max(old.relative + new.relative, drift)
+    verdict: Verdict = "same"
+    if old.median > new.median * (1 + noise):
+        verdict = "worse"
+    elif new.median > old.median * (1 + noise):
+        verdict = "better"
+    return Change(case, metric, old.median, new.median, noise, verdict)
+
+
+def _once(case: Case, old: Speed, new: Speed) -> Iterator[Change]:
+    before = {one.persons: one for one in old.end_to_end}
+    pairs = [
+        (f"p95 ms, {persons(one.persons)}", before[one.persons].p95_ms, one.p95_ms)
+        for one in new.end_to_end
+        if one.persons in before
+    ]
+    pairs += [
+        ("load s", old.load_s, new.load_s),
+        ("peak memory MiB", old.peak_rss_mib, new.peak_rss_mib),
+        ("CPU s per person", old.cpu_s_per_person, new.cpu_s_per_person),
+    ]
+    return (Change(case, metric, one, other, None, "not judged") for metric, one, other in pairs)
+
+
+def _verdict(difference: float, noise: float) -> Verdict:
+    return "worse" if difference < -noise else "better" if difference > noise else "same"

@@ -1,0 +1,58 @@
+"""Why the figures of two runs may not be comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from danet_benchmarks.report.formatting import persons
+from danet_benchmarks.results import Accuracy, Machine, Report, Row
+
+_NAMED = 3
+"""Cases that a warning names."""
+
+
+def protocol(one: Accuracy) -> tuple[str, int, str, bool]:
+    """What two APs must have in common to be compared."""
+    return one.dataset, one.persons, one.boxes, one.flip_test
+
+
+def comparison_warnings(old: Report, new: Report, pairs: list[tuple[Row, Row]]) -> Iterator[str]:
+    """Sentences on what differs between the runs beside the figures; `pairs` are the rows of one case in both."""
+    yield from _machine_warnings(old.machine, new.machine)
+    for name, report in (("old", old), ("new", new)):
+        if not report.complete:
+            yield f"the {name} run was cut short"
+    if old.frame != new.frame:
+        yield f"frames of {old.frame[1]}x{old.frame[0]} before, {new.frame[1]}x{new.frame[0]} now"
+    if not pairs:
+        yield "the runs have no case in common"
+    for name, report in (("old", old), ("new", new)):
+        alone = [row.case.label for row in report.rows if row.case not in {one.case for one, _ in pairs}]
+        if alone:
+            more = f" and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
+            yield f"only in the {name} run: {', '.join(alone[:_NAMED])}{more}"
+    yield from (text for pair in pairs for text in _pair_warnings(*pair))
+
+
+def _machine_warnings(old: Machine, new: Machine) -> Iterator[str]:
+    if (old.cpu, old.cores) != (new.cpu, new.cores):
+        yield f"another machine: {old.cores} cores of {old.cpu} before, {new.cores} of {new.cpu} now"
+    for name in ("governor", "system", "python"):
+        if getattr(old, name) != getattr(new, name):
+            yield f"{name} {getattr(old, name)} before, {getattr(new, name)} now"
+    before, now = dict(old.libraries), dict(new.libraries)
+    for library in sorted(before.keys() | now.keys()):
+        if before.get(library) != now.get(library):
+            yield f"{library} {before.get(library, 'absent')} before, {now.get(library, 'absent')} now"
+
+
+def _pair_warnings(old: Row, new: Row) -> Iterator[str]:
+    label = new.case.label
+    if old.speed and new.speed and old.speed.effective_precision != new.speed.effective_precision:
+        yield f"{label}: ran in {old.speed.effective_precision} before, in {new.speed.effective_precision} now"
+    if old.accuracy and new.accuracy and protocol(old.accuracy) != protocol(new.accuracy):
+        yield f"{label}: AP on {_of(old.accuracy)} before, on {_of(new.accuracy)} now, not judged"
+
+
+def _of(one: Accuracy) -> str:
+    return f"{one.dataset} ({persons(one.persons)}, {one.boxes} boxes, {'flip' if one.flip_test else 'no flip'} test)"

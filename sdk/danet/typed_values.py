@@ -1,0 +1,79 @@
+"""From parsed JSON to annotated dataclasses, refusing whatever does not fit its annotation."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from danet.errors import DanetError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class TypedReader:
+    """Builds frozen dataclasses of numbers, texts, tuples and each other; `X | None` and Literals too."""
+
+    error: type[DanetError]
+    """What a misfit raises, with the place of the misfit in its text."""
+    defaults: bool = True
+    """Whether a field with a default may be left out."""
+
+    def read(self, kind: type[T], value: object, where: str) -> T:
+        """An instance of the dataclass `kind`; `where` is what messages call the value.
+
+        Raises:
+            DanetError: of the kind `error`, for unknown, missing and wrongly typed entries.
+        """
+        instance = self._read_dataclass(kind, value, where)
+        assert isinstance(instance, kind)
+        return instance
+
+    def _read(self, kind: Any, value: Any, where: str) -> Any:
+        if is_dataclass(kind) and isinstance(kind, type):
+            return self._read_dataclass(kind, value, where)
+        origin, arguments = get_origin(kind), get_args(kind)
+        if origin in (Union, UnionType):
+            return None if value is None else self._read(arguments[0], value, where)
+        if origin is Literal:
+            if value not in arguments:
+                raise self.error(f"{where}: {value!r}, expected one of {', '.join(map(str, arguments))}")
+            return value
+        if origin is tuple:
+            return self._read_tuple(arguments, value, where)
+        return self._read_scalar(kind, value, where)
+
+    def _read_scalar(self, kind: type[Any], value: Any, where: str) -> Any:
+        if kind is float and type(value) is int:  # JSON writes 1.0 as 1 in many languages
+            try:
+                return float(value)
+            except OverflowError as error:
+                raise self.error(f"{where}: {error}") from error
+        if type(value) is not kind:  # a bool is no int here
+            raise self.error(f"{where}: a {type(value).__name__}, expected {kind.__name__}")
+        return value
+
+    def _read_tuple(self, arguments: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise self.error(f"{where}: a {type(value).__name__}, expected a list")
+        kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) != len(value):
+            raise self.error(f"{where}: {len(value)} items, expected {len(kinds)}")
+        return tuple(
+            self._read(kind, item, f"{where}[{index}]")
+            for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
+
+    def _read_dataclass(self, kind: type[Any], value: Any, where: str) -> Any:
+        if not isinstance(value, dict):
+            raise self.error(f"{where}: a {type(value).__name__}, expected an object")
+        hints = get_type_hints(kind)
+        if unknown := sorted(set(value) - {item.name for item in fields(kind)}):
+            raise self.error(f"{where}: unknown fields {', '.join(unknown)[:200]}")
+        if missing := [item.name for item in fields(kind) if self._needs(item) and item.name not in value]:
+            raise self.error(f"{where}: missing fields {', '.join(missing)}")
+        return kind(**{name: self._read(hints[name], item, f"{where}: {name}") for name, item in value.items()})
+
+    def _needs(self, item: Any) -> bool:
+        return not self.defaults or (item.default is MISSING and item.default_factory is MISSING)
