@@ -1,13 +1,15 @@
-"""From a checkpoint to files that are proven to compute the same."""
+"""From a checkpoint or a network to files that are proven to compute the same."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
@@ -15,11 +17,10 @@ from danet.errors import DanetError, InputError
 from danet.model_spec import ModelSpec, Precision
 from danet_converters.deployed import DeployedNetwork
 from danet_converters.parity import TOLERANCES, Parity, compare, sample_crops
-from danet_converters.simplify import Rewrites
+from danet_converters.simplify import Rewrites, simplify
 from danet_converters.to_onnx import write_onnx
 from danet_converters.to_openvino import write_ir
 from danet_network.checkpoint import load_checkpoint
-from danet_network.model import DANet
 from danet_network.runner import TorchRunner
 
 
@@ -78,24 +79,50 @@ def export(checkpoint: Path, target: Target, folder: Path, name: str | None = No
         ParityError: the file differs from the checkpoint by more than its tolerance; nothing is written.
     """
     network, spec = load_checkpoint(checkpoint)
+    return export_network(network, simplify(network, target.rewrites), spec, target, folder, name)
+
+
+def export_network(
+    network: nn.Module, deployed: nn.Module, spec: ModelSpec, target: Target, folder: Path, name: str | None = None
+) -> Exported:
+    """Write one file of any network to `folder`, if it passes the parity check.
+
+    Args:
+        network: normalised images (N, 3, H, W) -> heatmaps (N, K, H / stride, W / stride); in eval mode.
+        deployed: what is written: the same function, in the form that runs best.
+        spec: of the file, but for its precision, which is the target's.
+        target: format and precision.
+        folder: made if need be.
+        name: of the file, without suffix; the spec's if not given.
+
+    Raises:
+        ParityError: the file differs from `network` by more than its tolerance; nothing is written.
+    """
     spec = replace(spec, precision=target.precision)
     stem = f"{name or spec.name}{'' if target.precision == 'fp32' else '-' + target.precision}"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=f".{stem}.") as scratch:
-        written = Path(scratch) / f"{stem}{target.suffixes[0]}"
+    with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
         with torch.no_grad():
-            target.write(DeployedNetwork(network, spec, target.rewrites).eval(), spec, written)
+            target.write(DeployedNetwork(deployed, spec).eval(), spec, written)
         parity = _checked(written, network, spec)
+    return Exported(folder / written.name, parity)
+
+
+@contextmanager
+def written_whole(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """A temporary path for a model of one or more files, which are moved to `path` when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as scratch:
+        written = Path(scratch) / path.name
+        yield written
         # the file that opens the model goes first and comes last, so that a kill in between leaves
         # neither half a model nor old topology with new weights
-        if len(target.suffixes) > 1:
-            (folder / written.name).unlink(missing_ok=True)
-        for suffix in reversed(target.suffixes):
-            written.with_suffix(suffix).replace(folder / f"{stem}{suffix}")
-    return Exported(folder / f"{stem}{target.suffixes[0]}", parity)
+        if len(suffixes) > 1:
+            path.unlink(missing_ok=True)
+        for suffix in reversed(suffixes):
+            written.with_suffix(suffix).replace(path.with_suffix(suffix))
 
 
-def _checked(path: Path, network: DANet, spec: ModelSpec) -> Parity:
+def _checked(path: Path, network: nn.Module, spec: ModelSpec) -> Parity:
     candidate = load_model(path, None, BackendOptions())
     if candidate.spec != spec:
         raise ParityError(f"{path.name}: the spec read back differs from the one written; not kept")

@@ -21,7 +21,7 @@ from danet.backends.base import Backend, BackendOptions
 from danet.backends.registry import load_model
 from danet.cpu import read_cpu
 from danet_converters.deployed import DeployedNetwork
-from danet_converters.simplify import Rewrites
+from danet_converters.simplify import Rewrites, simplify
 from danet_converters.to_onnx import write_onnx
 from danet_converters.to_openvino import write_ir
 from danet_network.checkpoint import load_checkpoint
@@ -86,7 +86,7 @@ def _open(checkpoint: Path, folder: Path, threads: int) -> list[_Row]:
     rows = []
     for label, rewrites in VARIANTS.items():
         with torch.no_grad():
-            deployed = DeployedNetwork(network, spec, rewrites).eval()
+            deployed = DeployedNetwork(simplify(network, rewrites), spec).eval()
             write_onnx(deployed, spec, folder / f"{label}.onnx")
             write_ir(deployed, spec, folder / f"{label}.xml")
         for suffix, name in ((".xml", "openvino"), (".onnx", "onnxruntime")):

@@ -1,4 +1,4 @@
-"""DANet to ONNX: uint8 NHWC BGR crops in, heatmaps out, dynamic batch, ModelSpec in metadata_props."""
+"""A network to ONNX: uint8 NHWC BGR crops in, heatmaps out, dynamic batch, ModelSpec in metadata_props."""
 
 from __future__ import annotations
 

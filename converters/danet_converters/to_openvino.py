@@ -1,4 +1,4 @@
-"""DANet to OpenVINO IR: the ONNX graph read by OpenVINO, ModelSpec in rt_info."""
+"""A network to OpenVINO IR: the ONNX graph read by OpenVINO, ModelSpec in rt_info."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ def write_ir(network: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
     intermediate = path.with_name(f"{path.stem}.intermediate.onnx")
     write_onnx(network, spec, intermediate)
     # convert_model, unlike read_model, folds shapes and BNs: a third of the operations are left
-    model = ov.convert_model(intermediate)
-    model.set_rt_info(spec.to_json(), [SPEC_KEY])
-    ov.save_model(model, path, compress_to_fp16=spec.precision == "fp16")
+    save_ir(ov.convert_model(intermediate), spec, path, halve=spec.precision == "fp16")
     intermediate.unlink()
+
+
+def save_ir(model: ov.Model, spec: ModelSpec, path: Path, *, halve: bool = False) -> None:
+    """Write an OpenVINO graph with its spec to `path` (.xml) and its .bin; `halve` stores float32 as float16."""
+    model.set_rt_info(spec.to_json(), [SPEC_KEY])
+    ov.save_model(model, path, compress_to_fp16=halve)
     # a third of the .xml is indentation
     path.write_text(re.sub(r">\s+<", "><", path.read_text(encoding="utf-8")), encoding="utf-8")

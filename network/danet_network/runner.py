@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 from danet.errors import BackendError, InputError
 from danet.model_spec import ModelSpec
 from danet_network.checkpoint import load_checkpoint
-from danet_network.model import DANet
 from danet_network.normalise import Normalise
 
 
 class TorchRunner:
-    """A DANet in PyTorch on the CPU, float32. Safe to call from several threads.
+    """A network in PyTorch on the CPU, float32. Safe to call from several threads.
 
     Args:
-        network: in eval mode; it is used as it is, not copied.
+        network: a DANet or another of its inputs and outputs, in eval mode; used as it is, not copied.
         spec: gives the normalisation.
     """
 
     precision: str = "fp32"
 
-    def __init__(self, network: DANet, spec: ModelSpec) -> None:
+    def __init__(self, network: torch.nn.Module, spec: ModelSpec) -> None:
         self.spec = spec
         # one attribute, so that a call in another thread sees either all of it or nothing
         self._pipeline: torch.nn.Sequential | None = torch.nn.Sequential(Normalise(spec), network).eval()

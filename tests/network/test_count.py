@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from danet_network.config import FAMILY, danet_config
-from danet_network.count import Cost, count
+from danet_network.count import Cost, count, count_network
 from danet_network.model import DANet
 from danet_network.weights import meta_network
 
@@ -111,6 +111,19 @@ def test_count_of_a_convolution_by_hand(tiny_config: Any) -> None:
     # twice the cells; only the channel attention's five pairs of 1x1 convolutions stay as they are
     fixed = sum(2 * 5 * channels for channels in (64, 68, 8, 10, 12))
     assert larger.flops - fixed == 2 * (cost.flops - fixed)
+
+
+def test_count_of_other_layers_by_hand() -> None:
+    with torch.device("meta"):
+        network = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 4, 3, 2, 1, bias=False),
+            torch.nn.ConvTranspose2d(4, 2, 4, 2, 1, bias=False),
+            torch.nn.Flatten(),
+            torch.nn.Linear(2 * 8 * 6, 5, bias=False),
+        )
+    cells = 4 * 3
+    products = (4 * cells * 3 * 9, 4 * cells * 2 * 16, 2 * 8 * 6 * 5)
+    assert count_network(network, (8, 6)) == Cost(4 * 3 * 9 + 4 * 2 * 16 + 2 * 8 * 6 * 5, sum(products))
 
 
 def test_zoo_costs_more_than_the_paper_states() -> None:

@@ -11,6 +11,8 @@ from importlib.metadata import entry_points, version
 from danet.commands.command import GROUP, Command
 from danet.errors import DanetError
 
+LONGEST_NAME = len("benchmark")
+
 
 def commands() -> list[Command]:
     """The subcommands of all installed packages, by name."""
@@ -18,9 +20,19 @@ def commands() -> list[Command]:
     return sorted(found, key=lambda command: command.name)
 
 
+class _Columns(argparse.HelpFormatter):
+    """Keeps each command and its help on one line: argparse forgets that subcommands are indented by four."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self._action_max_length = 4 + LONGEST_NAME
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    parser = argparse.ArgumentParser(prog="danet", description="Human pose on CPUs: models, pictures, conversion.")
+    parser = argparse.ArgumentParser(
+        prog="danet", description="Human pose on CPUs: models, pictures, conversion.", formatter_class=_Columns
+    )
     parser.add_argument("--version", action="version", version=f"danet-edge {version('danet-edge')}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in commands():

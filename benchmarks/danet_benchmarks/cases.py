@@ -1,0 +1,71 @@
+"""From models and a grid of settings to trials; what cannot be tried says why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+from danet.errors import DanetError
+from danet.model_spec import Precision
+from danet_benchmarks.file_facts import FileFacts
+from danet_benchmarks.models import Model, paper_figures
+from danet_benchmarks.preparation import Preparation
+from danet_benchmarks.request import Grid
+from danet_benchmarks.results import Case
+from danet_benchmarks.trial import Trial
+
+UNKNOWN = "?"
+"""Precision of a file that could not be read."""
+
+
+def trials_of(model: Model, grid: Grid, preparation: Preparation) -> Iterator[Trial]:
+    """A trial for each backend x precision x batch x threads x streams."""
+    for backend in grid.backends or model.backends:
+        try:
+            path = model.file_for(backend, preparation)
+            facts = None if backend == "null" else preparation.facts(path)
+        except DanetError as error:
+            yield _failed(model, backend, grid, str(error))
+            continue
+        for hint in grid.hints or _offered(model, backend):
+            yield from _of_file(model, backend, path, facts, hint, grid)
+
+
+def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Each trial once; those whose rows would look the same are told apart by the folders of their files."""
+    once = tuple(dict.fromkeys(trials))
+    times = Counter(trial.case for trial in once)
+    return tuple(_with_folder(trial) if times[trial.case] > 1 else trial for trial in once)
+
+
+def _with_folder(trial: Trial) -> Trial:
+    folder = trial.path.resolve().parent.name
+    case = replace(trial.case, name=f"{trial.case.name} ({folder})", file=f"{folder}/{trial.path.name}")
+    return replace(trial, case=case)
+
+
+def _failed(model: Model, backend: str, grid: Grid, reason: str) -> Trial:
+    """The row of a model that no case can be made of."""
+    name = model.name
+    case = Case(name, model.kind, model.path.name, backend, UNKNOWN, grid.batches[0], grid.threads[0])
+    return Trial(case, model.path, facts=model.facts, paper=paper_figures(name), error=reason)
+
+
+def _offered(model: Model, backend: str) -> tuple[Precision, ...]:
+    """Only OpenVINO computes in another arithmetic than the file's."""
+    return model.hints if backend == "openvino" else model.hints[:1]
+
+
+def _of_file(
+    model: Model, backend: str, path: Path, facts: FileFacts | None, hint: Precision, grid: Grid
+) -> Iterator[Trial]:
+    precision = facts.spec.precision.upper() if facts else "none"
+    if hint != "fp32":
+        precision += f"+{hint.upper()}"
+    name = facts.spec.name if facts else model.name
+    for batch, threads, streams in product(grid.batches, grid.threads, grid.streams):
+        case = Case(name, model.kind, path.name, backend, precision, batch, threads, streams)
+        yield Trial(case, path, None if hint == "fp32" else hint, facts, model.checkpoint, paper_figures(name))

@@ -1,0 +1,32 @@
+"""A rival as a model file, by the way that DANet's files go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from danet.model_spec import ModelSpec
+from danet_benchmarks.rivals.registry import build_rival
+from danet_converters.export import Exported, Target, export_network
+
+
+def rival_spec(name: str) -> ModelSpec:
+    """What a rival's file says of itself; crop and decoder are DANet's, so that only networks are compared."""
+    return ModelSpec(
+        name=name,
+        preset="rival",
+        licence="Apache-2.0; random weights, for timing only",
+        training_data="none: random weights, for timing only",
+    )
+
+
+def export_rival(name: str, target: Target, folder: Path) -> Exported:
+    """Write a rival to `folder` in one of `danet_converters.export.TARGETS`, if it passes the parity check.
+
+    The graph is written as it is: both runtimes fold a BN into the convolution before it by themselves.
+
+    Raises:
+        InputError: no rival of that name.
+        ParityError: the file differs from the network in torch; nothing is written.
+    """
+    network = build_rival(name)
+    return export_network(network, network, rival_spec(name), target, folder)
