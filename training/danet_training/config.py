@@ -107,6 +107,7 @@ class TrainConfig:
     coarse_weight: float = 0.25
     """Of each coarse scale's loss beside the finest's (the zoo's 1/4)."""
     bf16: bool = True
+    """Mixed precision, where the device computes in bfloat16."""
     seed: int = 0
     workers: int = 1
     """Processes that make crops for each training process; no more than its cores. 0: none, it makes them itself."""

@@ -22,6 +22,7 @@ from danet_network.config import danet_config
 from danet_network.model import STRIDE, DANet
 from danet_network.normalise import Normalise
 from danet_network.zoo import preset_spec
+from danet_training.arithmetic import computes_bf16
 from danet_training.average import warmed_up_ema
 from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
@@ -55,6 +56,7 @@ class Trainer:
         self.config = config
         self.spec = spec
         self.device = device
+        self._bf16 = config.bf16 and computes_bf16(device)
         network = DANet(danet_config(config.network, config.preset)).to(device)
         self.model: DANet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._supervised = _supervised(self.model, processes)
@@ -94,7 +96,7 @@ class Trainer:
     def loss(self, batch: Batch, phase: Phase) -> Tensor:
         """The loss of one micro-batch."""
         images, keypoints, visibility = (part.to(self.device) for part in batch)
-        amp = torch.autocast(self.device.type, torch.bfloat16) if self.config.bf16 else nullcontext()
+        amp = torch.autocast(self.device.type, torch.bfloat16) if self._bf16 else nullcontext()
         with amp:
             outputs = self._supervised(self.normalise(images))
         return total_loss(

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from torch import Tensor, nn
-from torch.optim import Adam, Muon, Optimizer
+from torch.optim import Adam, Optimizer
 
 from danet_training.config import TrainConfig
+from danet_training.muon import Muon
 
 
 class Optimizers:
     """Steps every parameter of a network with the config's optimiser.
 
-    "adam": the paper's, for everything. "muon": Muon (Jordan et al., 2024: momentum whose matrix is
-    orthogonalised before the step, https://kellerjordan.github.io/posts/muon/) for the matrices of
-    dense convolutions, Adam for the rest (norms, biases, depthwise and last convolutions).
+    "adam": the paper's, for everything. "muon": Muon for the matrices of dense convolutions, Adam for
+    the rest (norms, biases, depthwise and last convolutions).
 
     Args:
         network: its parameters must stay where they are: Muon steps views of them.
