@@ -89,7 +89,7 @@ def _with_trained_cost(facts: FileFacts) -> FileFacts:
 
 def _trained_cost(spec: ModelSpec) -> Cost | None:
     """Of a member of DANet's family or a rival; None for others, for which torch is not even imported."""
-    if spec.preset == "rival":
+    if spec.preset == "rival" and spec.name not in FAMILY:
         import torch
 
         from danet_benchmarks.rivals.registry import RIVALS
@@ -97,11 +97,12 @@ def _trained_cost(spec: ModelSpec) -> Cost | None:
 
         with torch.device("meta"):
             return count_network(RIVALS[spec.name].build(), spec.input_size) if spec.name in RIVALS else None
-    if spec.name not in FAMILY or spec.preset not in get_args(Preset):
+    preset = "paper" if spec.preset == "rival" else spec.preset
+    if spec.name not in FAMILY or preset not in get_args(Preset):
         return None
     from danet_network.count import count
 
-    return count(danet_config(spec.name, cast(Preset, spec.preset)), spec.input_size)
+    return count(danet_config(spec.name, cast(Preset, preset)), spec.input_size)
 
 
 def _mib(path: Path) -> float:

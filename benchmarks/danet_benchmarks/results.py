@@ -10,7 +10,7 @@ FORMAT_VERSION = 1
 """Of the JSON form. Raised when an older reader would misread it."""
 
 Kind = Literal["danet", "rival", "foreign"]
-"""A trained DANet file; one of the paper's rivals with random weights; a user's file without our spec."""
+"""A trained DANet file; a network of the paper's Table II with random weights; a user's file without our spec."""
 
 
 @dataclass(frozen=True)

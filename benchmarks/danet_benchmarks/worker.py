@@ -123,6 +123,7 @@ class Worker(Generic[T]):
         while True:
             try:
                 if not self._connection.poll(self.silence_s):
+                    self._process.kill()
                     self.close()
                     raise WorkerError(f"no sign of life for {self.silence_s:.0f} s; ended")
                 message = self._connection.recv()
@@ -144,8 +145,9 @@ class Worker(Generic[T]):
         return f"its process was ended by {name}{' (out of memory?)' if name == 'SIGKILL' else ''}"
 
     def close(self) -> None:
-        """End the process. Closing twice does no harm."""
+        """End the process; one that is not busy ends by itself, and cleans up. Closing twice does no harm."""
         self._connection.close()
+        self._process.join(GRACE_S)
         self._process.kill()
         self._process.join(GRACE_S)
 

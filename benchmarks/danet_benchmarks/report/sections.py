@@ -8,7 +8,7 @@ from danet_benchmarks.report.formatting import NONE, duration, figure, persons, 
 from danet_benchmarks.report.section import CASE, MODEL, Column, Part, Section, facts_of, section_of
 from danet_benchmarks.results import Accuracy, FrameSpeed, Report, Row, Speed
 
-KINDS = {"danet": "DANet", "rival": "rival, random weights", "foreign": "given file"}
+KINDS = {"danet": "DANet", "rival": "random weights", "foreign": "given file"}
 
 
 def sections(report: Report) -> tuple[Section, ...]:

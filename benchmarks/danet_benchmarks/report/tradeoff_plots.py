@@ -21,7 +21,7 @@ from danet_benchmarks.results import Report, Row
 COCO = "val2017"
 """In the name of the data set that the paper's AP was measured on."""
 COLORS = {"danet": SERIES[0], "rival": SERIES[1], "foreign": SERIES[2]}
-KIND_NAMES = {"danet": "DANet", "rival": "rivals", "foreign": "given files"}
+KIND_NAMES = {"danet": "DANet", "rival": "random weights", "foreign": "given files"}
 
 _SHAPES = {"fp32": "D", "int8": "s", "bf16": "^", "fp16": "v"}
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from danet.model_spec import ModelSpec
 from danet_benchmarks.rivals.registry import build_rival
 from danet_converters.export import Exported, Target, export_network
+from danet_converters.simplify import simplify
+from danet_network.model import DANet
 
 
 def rival_spec(name: str) -> ModelSpec:
@@ -22,11 +24,13 @@ def rival_spec(name: str) -> ModelSpec:
 def export_rival(name: str, target: Target, folder: Path) -> Exported:
     """Write a rival to `folder` in one of `danet_converters.export.TARGETS`, if it passes the parity check.
 
-    The graph is written as it is: both runtimes fold a BN into the convolution before it by themselves.
+    A DANet is simplified as every DANet is; other graphs are written as they are: both runtimes fold a BN
+    into the convolution before it by themselves.
 
     Raises:
         InputError: no rival of that name.
         ParityError: the file differs from the network in torch; nothing is written.
     """
     network = build_rival(name)
-    return export_network(network, network, rival_spec(name), target, folder)
+    deployed = simplify(network, target.rewrites) if isinstance(network, DANet) else network
+    return export_network(network, deployed, rival_spec(name), target, folder)

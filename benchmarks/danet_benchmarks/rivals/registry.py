@@ -1,4 +1,4 @@
-"""The rivals by name, with what the paper says of each.
+"""The networks with random weights by name, with what the paper says of each: the rivals, and the larger DANets.
 
 How Table II's figures come about, found by counting multiply-adds of convolutions and deconvolutions:
 
@@ -28,6 +28,8 @@ from danet_benchmarks.rivals.hourglass import StackedHourglass
 from danet_benchmarks.rivals.hrnet import W16, W32, HighResolutionNet
 from danet_benchmarks.rivals.mspn import SingleStagePoseNetwork
 from danet_benchmarks.rivals.simple_baseline import SimpleBaseline
+from danet_network.config import danet_config
+from danet_network.model import DANet
 
 SEED = 0
 
@@ -47,6 +49,11 @@ class Rival:
     """COCO val2017, as a part of 1."""
 
 
+def _danet(name: str) -> nn.Module:
+    """A network of the paper's own, which nobody has trained here: a rival of the embedded DANet-72 in speed."""
+    return DANet(danet_config(name))
+
+
 RIVALS = {
     rival.name: rival
     for rival in (
@@ -59,6 +66,9 @@ RIVALS = {
         Rival("mspn-r18", partial(SingleStagePoseNetwork, 18), 11.7, 2.5, 0.708),
         Rival("mspn-r34", partial(SingleStagePoseNetwork, 34), 21.4, 4.2, 0.731),
         Rival("mspn-r50", partial(SingleStagePoseNetwork, 50), 95.5, 4.7, 0.733),
+        Rival("danet88", partial(_danet, "danet88"), 5.3, 1.4, 0.719),
+        Rival("danet98", partial(_danet, "danet98"), 5.7, 1.6, 0.728),
+        Rival("danet102", partial(_danet, "danet102"), 5.8, 1.8, 0.734),
     )
 }
 

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from danet.errors import InputError
+from danet_benchmarks.report.paper import TABLE_II
 from danet_benchmarks.rivals.hrnet import HighResolutionNet, Layout
 from danet_benchmarks.rivals.registry import RIVALS, build_rival
-from danet_network.count import Cost, count_network
+from danet_network.config import danet_config
+from danet_network.count import Cost, count, count_network
 
 GI = 2**30
 # What one "G" of the paper's GFLOPs is in each row, and the rows that need more explanation than that
@@ -28,6 +30,7 @@ COUNTED = {
     "mspn-r34": (21_835_874, 4_268_752_896),
     "mspn-r50": (24_796_514, 4_967_104_512),
 }
+DANETS = {"danet88", "danet98", "danet102"}  # tests/network/test_count.py holds them against Table II
 
 
 @cache
@@ -43,7 +46,7 @@ def cost(name: str) -> Cost:
 
 def test_table_ii_is_whole() -> None:
     stated = {name for name, rival in RIVALS.items() if rival.gflops is not None}
-    assert stated == UNITS.keys() | OTHER_GFLOPS
+    assert stated == UNITS.keys() | OTHER_GFLOPS | DANETS
     assert set(RIVALS) - stated == {"simple-baseline-r18"}  # of Fig. 1
 
 
@@ -52,9 +55,20 @@ def test_crops_become_heatmaps(name: str) -> None:
     assert network(name)(torch.empty(2, 3, 256, 192, device="meta")).shape == (2, 17, 64, 48)
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", COUNTED)
 def test_counts(name: str) -> None:
     assert (cost(name).parameters, cost(name).flops) == COUNTED[name]
+
+
+def test_every_network_is_counted() -> None:
+    assert set(RIVALS) == COUNTED.keys() | DANETS
+
+
+@pytest.mark.parametrize("name", sorted(DANETS))
+def test_danets_are_the_papers(name: str) -> None:
+    assert cost(name).parameters == count(danet_config(name)).parameters
+    stated = next(row for row in TABLE_II if row.name.replace("-", "").lower() == name)
+    assert (RIVALS[name].ap, RIVALS[name].gflops) == (stated.ap, stated.gmacs)
 
 
 @pytest.mark.parametrize("name", sorted((UNITS.keys() | OTHER_GFLOPS) - OTHER_PARAMETERS))
@@ -132,5 +146,5 @@ def test_activations_neither_grow_nor_vanish(built: nn.Module) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match=r"no rival named 'hrnet'; there are hourglass-8, .*mspn-r50"):
+    with pytest.raises(InputError, match=r"no rival named 'hrnet'; there are hourglass-8, .*danet102"):
         build_rival("hrnet")
