@@ -11,6 +11,7 @@ from torch import Tensor
 from danet.errors import InputError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
+from danet.tuning.settings import Settings
 from danet_network.model import STRIDE
 from danet_training.config import Teacher
 from danet_training.targets import SoftTargets
@@ -34,7 +35,7 @@ class HeatmapTeacher:
 
     def __init__(self, config: Teacher, student: ModelSpec) -> None:
         self.config = config
-        self.estimator = PoseEstimator(config.model, batch_size=_BATCH)
+        self.estimator = PoseEstimator(config.model, batch_size=_BATCH, settings=Settings())
         spec = self.estimator.spec
         if spec.keypoints != student.keypoints or spec.stride != STRIDE:
             self.estimator.close()
