@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +39,7 @@ SPEC = ModelSpec(
 )
 
 
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="danet-tests-")  # a tuning of this machine must not change tests
 torch.set_num_threads(1)  # networks this small lose more to the handshakes of threads than they gain
 
 
@@ -160,6 +163,13 @@ def tiny_ir(tiny_checkpoint: Path) -> Path:
 def tiny_ir_fp16(tiny_checkpoint: Path) -> Path:
     """The network as IR with half-precision weights."""
     return _exported(tiny_checkpoint, 2)
+
+
+@pytest.fixture(scope="session")
+def tiny_tflite(tiny_checkpoint: Path) -> Path:
+    """The network as TFLite, float32."""
+    target = next(one for one in TARGETS if (one.format, one.label) == ("tflite", "fp32"))
+    return export(tiny_checkpoint, target, tiny_checkpoint.parent / "exported-tflite").path
 
 
 @pytest.fixture(scope="session")

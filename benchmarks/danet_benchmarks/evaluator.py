@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from danet.errors import DanetError, InputError, MissingExtraError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec, Precision
+from danet.tuning.settings import Settings
 from danet_benchmarks.request import DataChoice
 from danet_benchmarks.results import Accuracy
 from danet_benchmarks.worker import Tell
@@ -119,6 +120,7 @@ class Evaluator:
                 precision=candidate.hint,
                 threads=candidate.threads,
                 flip_test=self._flip_test,
+                settings=Settings(),  # not what danet tune kept
             ) as estimator:
                 done = run(estimator, self._dataset, self._detections, tell)
             self._runs[candidate] = estimator.spec, done

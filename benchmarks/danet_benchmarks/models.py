@@ -65,7 +65,7 @@ class Model:
 
     def _no_file(self, backend: str) -> str:
         if self.kind == "rival":
-            return f"{self.path.name}: rivals are exported for {' and '.join(EXPORTS)}, not for {backend}"
+            return f"{self.path.name}: rivals are exported for {', '.join(EXPORTS)}, not for {backend}"
         if self.kind == "foreign":
             return f"{self.path.name}: foreign files are run by openvino, not by {backend}"
         if not self.path.suffix:
@@ -87,7 +87,7 @@ def embedded_default() -> Model:
     path = embedded_model(EMBEDDED)
     assert path is not None
     bf16 = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    return Model(path, "danet", ("openvino", "onnxruntime", "torch"), ("fp32", "bf16") if bf16 else ("fp32",))
+    return Model(path, "danet", ("openvino", "onnxruntime", "tflite", "torch"), ("fp32", "bf16") if bf16 else ("fp32",))
 
 
 def given_model(text: str) -> Model:

@@ -20,7 +20,7 @@ from danet_benchmarks.worker import Worker, WorkerError
 
 SILENCE_S = 1800.0
 """An export says nothing while it works, and takes minutes on a slow machine."""
-EXPORTS = {"openvino": "openvino", "onnxruntime": "onnx"}
+EXPORTS = {"openvino": "openvino", "onnxruntime": "onnx", "tflite": "tflite"}
 """By backend, the format that a checkpoint is exported to for it."""
 
 

@@ -19,6 +19,7 @@ from danet.errors import BackendError
 from danet.estimator import PoseEstimator
 from danet.model_spec import Precision
 from danet.poses import Poses
+from danet.tuning.settings import Settings
 from danet_benchmarks.measurements import FrameRound, Least, Opening, Round, Scenes
 from danet_benchmarks.memory import peak_rss_mib
 from danet_benchmarks.results import Case, Stages
@@ -43,7 +44,12 @@ class Runner:
     def __init__(self, case: Case, path: Path, hint: Precision | None) -> None:
         start = time.perf_counter()
         self._estimator = PoseEstimator(
-            path, backend=case.backend, precision=hint, threads=case.threads, batch_size=case.batch
+            path,
+            backend=case.backend,
+            precision=hint,
+            threads=case.threads,
+            batch_size=case.batch,
+            settings=Settings(),  # not what danet tune kept
         )
         opened = time.perf_counter()
         self._crops = np.zeros((case.batch, *self._estimator.spec.input_size, 3), np.uint8)

@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 import argparse
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar
-from danet.errors import MissingExtraError
+from danet.errors import InputError, MissingExtraError
+
+GATED = "int8"
+"""The precision whose files are written only if their accuracy passes a gate."""
+QUANTIZERS = "danet.quantizers"
+"""Entry-point group of a function (checkpoint, formats, folder, name, data) -> exit status."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", type=Path, help=".safetensors, .pt, .pth, or the zoo's .pkl"
     )
-    parser.add_argument("--to", nargs="+", choices=("onnx", "openvino"), default=["openvino"])
-    parser.add_argument("--precision", nargs="+", choices=("fp32", "fp16"), default=["fp32"])
+    parser.add_argument("--to", nargs="+", choices=("onnx", "openvino", "tflite"), default=["openvino"])
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=("fp32", "fp16", "dynamic-int8", "int8"),
+        default=["fp32"],
+        help="of the weights; dynamic-int8 (TFLite) needs no data, int8 is calibrated and gated as by danet quantize",
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path())
     parser.add_argument("--name", help="file name without suffix; the model's name if not given")
+    parser.add_argument("--data", metavar="DIR", type=Path, help="for int8: what to calibrate and to measure on")
 
 
 def _run(options: argparse.Namespace) -> int:
+    labels = [label for label in options.precision if label != GATED]
+    if labels:
+        _export(options, labels)
+    return _quantize(options) if GATED in options.precision else 0
+
+
+def _export(options: argparse.Namespace, labels: list[str]) -> None:
     try:
         from danet_converters.export import choose_targets, export
 
-        chosen = choose_targets(options.to, options.precision)
+        chosen = choose_targets(options.to, labels)
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
     console = human()
@@ -38,7 +58,19 @@ def _run(options: argparse.Namespace) -> int:
                 markup=False,
                 soft_wrap=True,
             )
-    return 0
+
+
+def _quantize(options: argparse.Namespace) -> int:
+    """INT8 by the package that gates it, which stands above this one and announces itself."""
+    announced = entry_points(group=QUANTIZERS)
+    try:
+        quantize = next(iter(announced)).load() if announced else None
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("converting to int8", "calibrate", error.name or "nncf") from error
+    if quantize is None:
+        raise InputError(f"no package announces {QUANTIZERS}, expected danet_calibration; install danet-edge anew")
+    status: int = quantize(options.checkpoint, options.to, options.out, options.name, options.data)
+    return status
 
 
 COMMAND = Command("convert", "Export a checkpoint, each file checked against it.", _add_arguments, _run)

@@ -20,6 +20,7 @@ from danet_converters.parity import TOLERANCES, Parity, compare, sample_crops
 from danet_converters.simplify import Rewrites, simplify
 from danet_converters.to_onnx import write_onnx
 from danet_converters.to_openvino import write_ir
+from danet_converters.to_tflite import write_tflite
 from danet_network.checkpoint import load_checkpoint
 from danet_network.runner import TorchRunner
 
@@ -38,6 +39,13 @@ class Target:
     """Of the files written; the first is the one to open."""
     rewrites: Rewrites
     write: Callable[[DeployedNetwork, ModelSpec, Path], None]
+    weights: str | None = None
+    """Its name among the precisions where that is not the precision's own, as for int8 weights alone."""
+
+    @property
+    def label(self) -> str:
+        """What `danet convert --precision` and file names call it."""
+        return self.weights or self.precision
 
 
 @dataclass(frozen=True)
@@ -52,23 +60,26 @@ TARGETS = (
     Target("onnx", "fp32", (".onnx",), Rewrites(), write_onnx),
     Target("openvino", "fp32", (".xml", ".bin"), Rewrites(), write_ir),
     Target("openvino", "fp16", (".xml", ".bin"), Rewrites(), write_ir),
+    Target("tflite", "fp32", (".tflite",), Rewrites(), write_tflite),
+    Target("tflite", "fp16", (".tflite",), Rewrites(), write_tflite),
+    Target("tflite", "int8", (".tflite",), Rewrites(), write_tflite, "dynamic-int8"),
 )
 """Every format and precision that can be exported. The rewrites were chosen by measurement:
 docs/conversion.md.
 """
 
 
-def choose_targets(formats: list[str], precisions: list[Precision]) -> list[Target]:
-    """The targets for the formats and precisions asked for, before any work is done.
+def choose_targets(formats: list[str], precisions: list[str]) -> list[Target]:
+    """The targets for the formats and precisions (labels) asked for, before any work is done.
 
     Raises:
         InputError: a format that has none of the precisions.
     """
     for name in formats:
-        offered = [target.precision for target in TARGETS if target.format == name]
+        offered = [target.label for target in TARGETS if target.format == name]
         if not set(offered) & set(precisions):
             raise InputError(f"{name} in {'/'.join(precisions)}: expected {'/'.join(offered) or 'another format'}")
-    return [target for target in TARGETS if target.format in formats and target.precision in precisions]
+    return [target for target in TARGETS if target.format in formats and target.label in precisions]
 
 
 def export(checkpoint: Path, target: Target, folder: Path, name: str | None = None) -> Exported:
@@ -99,7 +110,7 @@ def export_network(
         ParityError: the file differs from `network` by more than its tolerance; nothing is written.
     """
     spec = replace(spec, precision=target.precision)
-    stem = f"{name or spec.name}{'' if target.precision == 'fp32' else '-' + target.precision}"
+    stem = f"{name or spec.name}{'' if target.label == 'fp32' else '-' + target.label}"
     with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
         with torch.no_grad():
             target.write(DeployedNetwork(deployed, spec).eval(), spec, written)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from danet.errors import InputError
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.backends.base import Backend
+from danet.errors import BackendError, InputError
 
 DEFAULT_BATCH_SIZE = 8
 FULL_ENOUGH = 0.75
@@ -42,3 +47,38 @@ def plan_batches(persons: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
         plan.append((size, min(size, left)))
         left -= plan[-1][1]
     return plan
+
+
+@dataclass(frozen=True)
+class BatchedModel:
+    """A model that takes any number of persons, in batches of a few static sizes, padded where need be."""
+
+    backend: Backend
+    sizes: tuple[int, ...]
+    """Allowed batch sizes, ascending."""
+
+    def run(self, crops: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.float32]:
+        """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR.
+
+        Args:
+            crops: of any number of persons, also none.
+            shape: K, h, w that the model's spec promises.
+
+        Raises:
+            BackendError: the model failed to run, or gave another shape.
+        """
+        heatmaps = np.empty((len(crops), *shape), np.float32)
+        start = 0
+        for size, persons in plan_batches(len(crops), self.sizes):
+            batch = crops[start : start + persons]
+            if persons < size:
+                batch = np.concatenate((batch, np.zeros((size - persons, *crops.shape[1:]), np.uint8)))
+            answer = np.asarray(self.backend.run(batch))
+            if answer.shape != (size, *shape):
+                raise BackendError(
+                    f"the model answered {answer.shape}, its spec promises {(size, *shape)}; "
+                    "check keypoints, input_size and stride of the spec"
+                )
+            heatmaps[start : start + persons] = answer[:persons]
+            start += persons
+        return heatmaps

@@ -6,8 +6,8 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, get_args
 
@@ -15,19 +15,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.backends.base import Backend, BackendOptions, LoadedModel
-from danet.backends.registry import load_model
-from danet.batching import DEFAULT_BATCH_SIZE, batch_sizes, plan_batches
+from danet.backends.base import Backend, LoadedModel
+from danet.batching import BatchedModel
 from danet.crop import crop_affines, crop_persons, to_frame
 from danet.decode import average_flipped, decode
-from danet.embedded import embedded_model, embedded_names
-from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
+from danet.errors import BackendError, InputError, ModelSpecError
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
 from danet.model_spec import ModelSpec, Precision
+from danet.opened_model import OpenedModel, model_path, open_model
 from danet.poses import Poses
+from danet.tuning.saved import NOT_LOOKED_FOR, FoundTuning, find_tuning
+from danet.tuning.settings import Settings
+from danet.tuning.situation import backend_of
 
 LOOKAHEAD = 2
-"""Frames that `stream` works on at once: one is in the network while another is cropped or decoded."""
+"""Frames that `stream` works on at once: one is in the network while another is cropped or decoded.
+Each stream beyond the first is one frame more."""
 
 FrameAndBoxes = tuple[Any, Any]
 
@@ -49,6 +52,9 @@ class PoseEstimator:
         batch_size: most persons to a network call.
         flip_test: also run the mirrored crops and average, as in the paper's tests; half the speed.
         box_format: what the four numbers of a box are: "xyxy", "xywh" or "cxcywh".
+        settings: precision, threads, batch sizes and streams together; those that `danet tune --save`
+            kept for this model on this machine if not given, else the defaults. `Settings()`: the
+            defaults in any case. The arguments above go before both.
 
     Safe to call from several threads; a context manager.
 
@@ -72,21 +78,31 @@ class PoseEstimator:
         batch_size: int | None = None,
         flip_test: bool = False,
         box_format: BoxFormat = "xyxy",
+        settings: Settings | None = None,
     ) -> None:
         if box_format not in get_args(BoxFormat):
             raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
-        if threads is not None and threads < 1:
-            raise InputError(f"threads {threads}, expected 1 or more")
-        loaded = _open(model, backend, BackendOptions(device, precision, threads))
-        self.spec = _effective_spec(spec, loaded, model)
-        self.precision = loaded.precision
+        self.tuning = NOT_LOOKED_FOR if settings else _find_tuning(model, backend, device)
+        """What `danet tune --save` kept for this model, or why that is not used."""
+        kept = (self.tuning.settings or Settings()).with_threads(threads)
+        try:
+            opened = open_model(model, backend, device, (settings or kept).overridden(precision, threads, batch_size))
+        except BackendError as error:
+            if self.tuning.settings is None:
+                raise
+            # a tuning may only make things faster: where it no longer works it must not stop the app
+            self.tuning = replace(self.tuning, note=f"{self.tuning.path} is not used: {error}", tuning=None)
+            opened = open_model(model, backend, device, Settings().overridden(precision, threads, batch_size))
+        self.spec = _effective_spec(spec, opened.loaded, model)
+        self.precision = opened.loaded.precision
         """The arithmetic that is really used, for people to read."""
+        self.settings = opened.settings
+        """Those that are really used."""
         self.flip_test = flip_test
         self.box_format: BoxFormat = box_format
-        self._backend: Backend | None = loaded.backend
-        self._sizes = loaded.batch_sizes or batch_sizes(DEFAULT_BATCH_SIZE if batch_size is None else batch_size)
-        if threads is not None:
-            cv2.setNumThreads(threads)
+        self._opened: OpenedModel | None = opened
+        if self.settings.threads is not None:
+            cv2.setNumThreads(self.settings.threads)
 
     def infer(self, frame: Any, boxes: Any = None) -> Poses:
         """The poses of the persons in one frame.
@@ -105,6 +121,9 @@ class PoseEstimator:
 
     def infer_batch(self, frames: Sequence[FrameAndBoxes]) -> list[Poses]:
         """The poses of several frames; their persons share network batches. See `infer`."""
+        return self._infer(frames, self._still_open().single)
+
+    def _infer(self, frames: Sequence[FrameAndBoxes], model: BatchedModel) -> list[Poses]:
         pictures = [as_bgr(frame) for frame, _ in frames]
         boxes = [
             as_boxes(raw, self.box_format, picture.shape[:2])
@@ -116,7 +135,7 @@ class PoseEstimator:
         spans = [slice(*span) for span in pairwise(ends.tolist())]
         for picture, affine, span in zip(pictures, affines, spans, strict=True):
             crop_persons(picture, affine, self.spec, out=crops[span])
-        points, scores = decode(self.heatmaps(crops), self.spec)
+        points, scores = decode(self._heatmaps(crops, model), self.spec)
         return [
             self._poses(picture, box, to_frame(points[span], affine), scores[span])
             for picture, box, affine, span in zip(pictures, boxes, affines, spans, strict=True)
@@ -144,42 +163,33 @@ class PoseEstimator:
         Raises:
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
-        heatmaps = self._run(crops)
+        return self._heatmaps(crops, self._still_open().single)
+
+    def _heatmaps(self, crops: NDArray[np.uint8], model: BatchedModel) -> NDArray[np.float32]:
+        shape = (len(self.spec.keypoints), *self.spec.heatmap_size)
+        heatmaps = model.run(crops, shape)
         if not self.flip_test:
             return heatmaps
-        return average_flipped(heatmaps, self._run(np.ascontiguousarray(crops[:, :, ::-1])), self.spec)
+        return average_flipped(heatmaps, model.run(np.ascontiguousarray(crops[:, :, ::-1]), shape), self.spec)
 
-    def _run(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        backend = self._backend
-        if backend is None:
+    def _still_open(self) -> OpenedModel:
+        opened = self._opened
+        if opened is None:
             raise BackendError("this estimator is closed; make a new one")
-        heatmaps = np.empty((len(crops), len(self.spec.keypoints), *self.spec.heatmap_size), np.float32)
-        start = 0
-        for size, persons in plan_batches(len(crops), self._sizes):
-            batch = crops[start : start + persons]
-            if persons < size:
-                batch = np.concatenate((batch, np.zeros((size - persons, *crops.shape[1:]), np.uint8)))
-            answer = np.asarray(backend.run(batch))
-            if answer.shape != (size, *heatmaps.shape[1:]):
-                raise BackendError(
-                    f"the model answered {answer.shape}, its spec promises {(size, *heatmaps.shape[1:])}; "
-                    "check keypoints, input_size and stride of the spec"
-                )
-            heatmaps[start : start + persons] = answer[:persons]
-            start += persons
-        return heatmaps
+        return opened
 
     def stream(self, frames: Iterable[FrameAndBoxes]) -> Iterator[Poses]:
         """The poses of frames from an iterable of (frame, boxes), in order.
 
-        Crops, network and decoding of neighbouring frames overlap. At most `LOOKAHEAD` frames are
-        read ahead, so a live source is not queued. An error of a frame, or of the iterable itself, is
-        raised in its turn: after the poses of the frames before it.
+        Crops, network and decoding of neighbouring frames overlap. At most `LOOKAHEAD` frames, and one
+        for each further stream, are read ahead, so a live source is not queued. An error of a frame, or
+        of the iterable itself, is raised in its turn: after the poses of the frames before it.
         """
         source = iter(frames)
         failure: Exception | None = None
         pending: deque[Future[Poses]] = deque()
-        with ThreadPoolExecutor(LOOKAHEAD, thread_name_prefix="danet-stream") as pool:
+        at_once = LOOKAHEAD - 1 + self.settings.streams
+        with ThreadPoolExecutor(at_once, thread_name_prefix="danet-stream") as pool:
             try:
                 while True:
                     try:
@@ -189,8 +199,8 @@ class PoseEstimator:
                     except Exception as error:
                         failure = error
                         break
-                    pending.append(pool.submit(self.infer, frame, boxes))
-                    if len(pending) == LOOKAHEAD:
+                    pending.append(pool.submit(self._infer_streamed, frame, boxes))
+                    if len(pending) == at_once:
                         yield pending.popleft().result()
                 while pending:
                     yield pending.popleft().result()
@@ -200,11 +210,14 @@ class PoseEstimator:
         if failure is not None:
             raise failure
 
+    def _infer_streamed(self, frame: Any, boxes: Any) -> Poses:
+        return self._infer([(frame, boxes)], self._still_open().streaming)[0]
+
     def close(self) -> None:
         """Free the model. Later calls raise BackendError; closing twice does no harm."""
-        backend, self._backend = self._backend, None
-        if backend is not None:
-            backend.close()
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -215,22 +228,13 @@ class PoseEstimator:
         self.close()
 
 
-def _open(model: str | os.PathLike[str], backend: str | Backend | None, options: BackendOptions) -> LoadedModel:
-    if backend is not None and not isinstance(backend, str):
-        if not isinstance(backend, Backend):
-            raise BackendError(
-                f"backend of type {type(backend).__name__}, expected a name or an object with run and close"
-            )
-        return LoadedModel(backend, None, options.precision or "the backend's own")
-    path = Path(model)
-    name = os.fspath(model)
-    if embedded := embedded_model(name):
-        path = embedded
-    elif not path.suffix and backend != "null":
-        raise ModelFileError(
-            f"no embedded model named {name!r}; there are {', '.join(embedded_names()) or 'none'}, or give a model file"
-        )
-    return load_model(path, backend, options)
+def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, device: str) -> FoundTuning:
+    """What is kept for a model; tunings are measured on the CPU and in a backend of danet only."""
+    if device != "CPU" or not (backend is None or isinstance(backend, str)):
+        return NOT_LOOKED_FOR
+    path = model_path(model, backend)
+    name = backend_of(path, backend)
+    return NOT_LOOKED_FOR if name is None else find_tuning(path, name)
 
 
 def _effective_spec(given: ModelSpec | None, loaded: LoadedModel, model: str | os.PathLike[str]) -> ModelSpec:

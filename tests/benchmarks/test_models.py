@@ -43,7 +43,7 @@ def _known(path: Path, preparation: Preparation, checkpoint: Path | None = None)
 def test_embedded_default() -> None:
     model = embedded_default()
     assert (model.name, model.kind) == ("danet72", "danet")
-    assert model.backends == ("openvino", "onnxruntime", "torch")
+    assert model.backends == ("openvino", "onnxruntime", "tflite", "torch")
     assert model.hints in (("fp32",), ("fp32", "bf16"))
     assert given_model("danet72").path == model.path
     assert given_model("danet72").backends == ("openvino",)
@@ -130,7 +130,7 @@ def test_no_file_for_a_backend(tiny_ir: Path, preparation: Preparation) -> None:
     assert trial.row().error == trial.error
     with pytest.raises(InputError, match="no embedded model named 'danet7'; there is danet72"):
         given_model("danet7").file_for("openvino", preparation)
-    with pytest.raises(InputError, match="rivals are exported for openvino and onnxruntime, not for torch"):
+    with pytest.raises(InputError, match="rivals are exported for openvino, onnxruntime, tflite, not for torch"):
         rival_model("hrnet-w32").file_for("torch", preparation)
 
 

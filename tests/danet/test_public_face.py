@@ -19,6 +19,7 @@ PARAMETERS = {
     "batch_size": None,
     "flip_test": False,
     "box_format": "xyxy",
+    "settings": None,
 }
 
 

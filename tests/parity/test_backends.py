@@ -18,7 +18,7 @@ from danet_evaluation.coco import load_split
 PEOPLE17 = Path(__file__).parents[2].parent / "shared" / "data" / "people17"
 MAX_DISTANCE = 0.05
 """Frame pixels."""
-FILES = {"torch": "tiny_checkpoint", "onnxruntime": "tiny_onnx", "openvino": "tiny_ir"}
+FILES = {"torch": "tiny_checkpoint", "onnxruntime": "tiny_onnx", "openvino": "tiny_ir", "tflite": "tiny_tflite"}
 PORTRAIT_BOXES = np.array([[20, 15, 375, 512], [120.3, 10.8, 340.1, 300.2]])
 FrameAndBoxes = tuple[NDArray[np.uint8], NDArray[np.float64]]
 
@@ -31,7 +31,7 @@ def frames(scene: Scene, portrait: Path) -> list[FrameAndBoxes]:
     return [(scene.image, moved), (read_picture(portrait), np.tile(PORTRAIT_BOXES, (2, 1)))]
 
 
-@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "torch", "openvino-onnx"])
+@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "torch", "openvino-onnx", "tflite"])
 def estimator(request: pytest.FixtureRequest) -> Iterator[PoseEstimator]:
     """One estimator for each backend; the last reads the .onnx in OpenVINO."""
     backend = request.param.removesuffix("-onnx")

@@ -35,6 +35,8 @@ class BackendOptions:
     """Arithmetic for what the file keeps in float; None: float32, pinned."""
     threads: int | None = None
     """None: all cores that the process may use."""
+    streams: int = 1
+    """Calls of `run` that are worked on side by side, each with its share of the threads."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class LoadedModel:
     """The arithmetic that is really used, for people to read."""
     batch_sizes: tuple[int, ...] | None = None
     """Batch sizes that the file allows; None: any."""
+    streams: int = 1
+    """Calls that it really works on side by side; 1 from a backend that knows no streams."""
 
 
 def read_spec(text: str, path: Path) -> ModelSpec:

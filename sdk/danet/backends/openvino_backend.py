@@ -16,8 +16,8 @@ from danet.backends.base import BackendOptions, LoadedModel, read_spec
 from danet.errors import BackendError, ModelFileError
 from danet.model_spec import SPEC_KEY, ModelSpec
 
-REQUESTS = 2
-"""Requests to a batch size: one runs while another is filled or read."""
+WAITING_REQUESTS = 1
+"""Requests to a batch size beyond its streams: those run while another is filled or read."""
 # pybind11 sets up its view of NumPy at the first tensor, under a lock that it waits for while holding
 # the GIL: two threads that make their first tensors at once stop each other for ever (openvino
 # 2026.4.1). Importing is serial, so it is done here.
@@ -33,14 +33,15 @@ def _core() -> Any:
 class OpenVinoBackend:
     """One IR, compiled once for each batch size that is asked for, on first use.
 
-    Static shapes keep OpenVINO's memory flat; the compiled models are planned for latency, so that
-    one request uses the whole thread budget and a second is prepared meanwhile.
+    Static shapes keep OpenVINO's memory flat. The compiled models are planned for latency: with one
+    stream, one request uses the whole thread budget and a second is prepared meanwhile.
     """
 
     def __init__(self, model: Any, options: BackendOptions) -> None:
         self._model = model
         self._device = options.device
         self._config = _configuration(options)
+        self._requests = options.streams + WAITING_REQUESTS
         self._pools: dict[int, queue.LifoQueue[Any]] = {}
         self._lock = threading.Lock()
 
@@ -69,7 +70,7 @@ class OpenVinoBackend:
             static.reshape({0: list(shape)})
             compiled = _core().compile_model(static, self._device, self._config)
             pool: queue.LifoQueue[Any] = queue.LifoQueue()
-            for _ in range(REQUESTS):
+            for _ in range(self._requests):
                 pool.put(compiled.create_infer_request())
         except RuntimeError as error:
             raise BackendError(f"openvino: cannot compile for crops {shape}: {_first_line(error)}") from error
@@ -103,7 +104,8 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     rest = options.precision or "fp32"
-    return LoadedModel(backend, _spec(model, path), f"int8, rest {rest}" if quantized else rest, fixed)
+    arithmetic = f"int8, rest {rest}" if quantized else rest
+    return LoadedModel(backend, _spec(model, path), arithmetic, fixed, options.streams)
 
 
 def _spec(model: Any, path: Path) -> ModelSpec | None:
@@ -136,7 +138,7 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
     config: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": hint,
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": options.streams,
     }
     if options.threads is not None:
         config["INFERENCE_NUM_THREADS"] = options.threads

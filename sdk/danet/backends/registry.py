@@ -12,6 +12,7 @@ BACKENDS = {
     "openvino": "danet.backends.openvino_backend",
     "onnxruntime": "danet.backends.onnxruntime_backend",
     "torch": "danet.backends.torch_backend",
+    "tflite": "danet.backends.tflite_backend",
     "null": "danet.backends.null_backend",
 }
 SUFFIXES = {
@@ -21,6 +22,7 @@ SUFFIXES = {
     ".pt": "torch",
     ".pth": "torch",
     ".pkl": "torch",
+    ".tflite": "tflite",
 }
 
 

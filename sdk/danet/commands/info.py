@@ -6,13 +6,17 @@ import argparse
 from dataclasses import asdict
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from danet.commands.command import Command
 from danet.commands.console import human, write_json
 from danet.cpu import read_cpu
+
+if TYPE_CHECKING:
+    from danet.tuning.saved import FoundTuning
+    from danet.tuning.settings import Settings
 
 DESCRIPTIONS = "danet.descriptions"
 """Entry-point group of functions `describe(path) -> dict of facts or None` for files of other packages."""
@@ -27,17 +31,20 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from danet.embedded import embedded_model
     from danet.estimator import PoseEstimator
+    from danet.tuning.situation import model_files
 
     path = embedded_model(options.model) or Path(options.model)
     cpu = read_cpu()
     with PoseEstimator(options.model, backend=options.backend) as estimator:
-        spec, precision = estimator.spec, estimator.precision
+        spec, precision, tuning = estimator.spec, estimator.precision, estimator.tuning
+        settings = estimator.settings
     facts: dict[str, Any] = {
         "file": str(path),
-        "bytes": sum(part.stat().st_size for part in _parts(path) if part.is_file()),
+        "bytes": sum(part.stat().st_size for part in model_files(path) if part.is_file()),
         "input": ["N", *spec.input_size, 3],
         "output": ["N", len(spec.keypoints), *spec.heatmap_size],
         "runs_in": precision,
+        **_tuning_facts(tuning, settings),
         **_network_facts(path),
         "cpu": asdict(cpu),
         "spec": asdict(spec),
@@ -49,9 +56,18 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _parts(path: Path) -> tuple[Path, ...]:
-    """The files that make up a model: an IR keeps its weights beside it."""
-    return (path, path.with_suffix(".bin")) if path.suffix.lower() == ".xml" else (path,)
+def _tuning_facts(found: FoundTuning, settings: Settings) -> dict[str, Any]:
+    """What was measured here, as far as it holds, and the settings that are used with or without it."""
+    facts: dict[str, Any] = {"settings": str(settings), "tuning": found.note}
+    if found.tuning is None:
+        return facts
+    admitted = [one for one in found.tuning.precisions if one.admitted]
+    fastest = max(admitted, key=lambda one: one.speed)
+    measured = ", ".join(
+        f"{one.precision} {one.speed:.2f}{'' if one.admitted else f' (moves {one.moved:.1%} of the keypoints)'}"
+        for one in found.tuning.precisions
+    )
+    return {**facts, "fastest_precision": f"{fastest.precision} (relative speeds: {measured})"}
 
 
 def _network_facts(path: Path) -> dict[str, Any]:

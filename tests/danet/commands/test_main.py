@@ -12,7 +12,7 @@ import pytest
 
 Danet = Callable[..., Any]
 PROGRAM = Path(sys.executable).with_name("danet")
-COMMANDS = ("benchmark", "convert", "demo", "evaluate", "infer", "info", "train")
+COMMANDS = ("benchmark", "convert", "demo", "evaluate", "infer", "info", "quantize", "train", "tune")
 
 
 def test_help_names_every_command(danet: Danet) -> None:

@@ -1,0 +1,89 @@
+"""A model file or an embedded model's name, opened as an estimator runs it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from danet.backends.base import Backend, BackendOptions, LoadedModel
+from danet.backends.registry import load_model
+from danet.batching import BatchedModel, batch_sizes
+from danet.embedded import embedded_model, embedded_names
+from danet.errors import BackendError, ModelFileError
+from danet.tuning.settings import Settings
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model as `infer` runs it and as `stream` does: the same but for batch sizes and streams."""
+
+    loaded: LoadedModel
+    settings: Settings
+    """As they are really used: a file may fix its batch sizes."""
+    single: BatchedModel
+    streaming: BatchedModel
+
+    def close(self) -> None:
+        """Free the model. Calling it twice does no harm."""
+        self.single.backend.close()
+        if self.streaming.backend is not self.single.backend:
+            self.streaming.backend.close()
+
+
+def open_model(
+    model: str | os.PathLike[str], backend: str | Backend | None, device: str, settings: Settings
+) -> OpenedModel:
+    """Open a model, given as to `PoseEstimator`.
+
+    Raises:
+        ModelFileError, ModelSpecError, MissingExtraError: as `load_model`.
+        BackendError: the backend refuses an option, streams for instance.
+    """
+    options = BackendOptions(device, settings.precision, settings.threads)
+    sizes = batch_sizes(settings.batch_size), batch_sizes(settings.largest_stream_batch)
+    loaded = streaming = _load(model, backend, options)
+    if settings.streams > 1:
+        try:
+            streaming = _load(model, backend, replace(options, streams=settings.streams))
+            if streaming.streams != settings.streams:
+                raise BackendError(
+                    f"streams {settings.streams}, but the backend works on {streaming.streams} call at a time; "
+                    "leave streams at 1"
+                )
+        except BackendError:
+            loaded.backend.close()
+            raise
+    if fixed := loaded.batch_sizes:
+        sizes = fixed, fixed
+        settings = replace(settings, batch_size=fixed[-1], stream_batch_size=None)
+    return OpenedModel(
+        loaded, settings, BatchedModel(loaded.backend, sizes[0]), BatchedModel(streaming.backend, sizes[1])
+    )
+
+
+def _load(model: str | os.PathLike[str], backend: str | Backend | None, options: BackendOptions) -> LoadedModel:
+    if backend is not None and not isinstance(backend, str):
+        if not isinstance(backend, Backend):
+            raise BackendError(
+                f"backend of type {type(backend).__name__}, expected a name or an object with run and close"
+            )
+        return LoadedModel(backend, None, options.precision or "the backend's own")
+    return load_model(model_path(model, backend), backend, options)
+
+
+def model_path(model: str | os.PathLike[str], backend: str | None = None) -> Path:
+    """The file that an estimator opens: an embedded model's, or the one that is named.
+
+    Raises:
+        ModelFileError: neither a file's name nor an embedded model's.
+    """
+    path = Path(model)
+    name = os.fspath(model)
+    if embedded := embedded_model(name):
+        return embedded
+    if not path.suffix and backend != "null":
+        raise ModelFileError(
+            f"no embedded model named {name!r}; there are {', '.join(embedded_names()) or 'none'}, or give a model file"
+        )
+    return path

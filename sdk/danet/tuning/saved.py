@@ -1,0 +1,140 @@
+"""The tuning kept for a model: beside its file, or in the user's cache folder.
+
+A tuning may only ever make things faster. Whatever is wrong with one, it is left out and the reason
+is told; it never stops an app.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from danet.embedded import embedded_model
+from danet.errors import DanetError, ModelFileError
+from danet.files import write_beside
+from danet.tuning.record import MAX_BYTES, Tuning
+from danet.tuning.settings import Settings
+from danet.tuning.situation import Situation, model_sha256, read_situation
+
+SUFFIX = ".tuning.json"
+
+
+@dataclass(frozen=True)
+class FoundTuning:
+    """What was found for a model."""
+
+    note: str
+    """One line: where it is from, or why there is none."""
+    path: Path | None = None
+    """The file that was looked at; None where there is no such file."""
+    tuning: Tuning | None = None
+    """None: nothing that holds here."""
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings to use; None: nothing that holds here."""
+        return self.tuning.settings if self.tuning else None
+
+
+NOT_LOOKED_FOR = FoundTuning("not looked for")
+
+
+def beside(model: Path) -> Path:
+    """The tuning's place beside a model file: danet72.xml.tuning.json.
+
+    The whole name of the model is kept, since danet72.xml and danet72.onnx may share a folder.
+    """
+    return model.with_name(model.name + SUFFIX)
+
+
+def in_cache(model: Path) -> Path | None:
+    """The tuning's place in the user's cache folder; None where the user has no home.
+
+    The cache, not the configuration: to lose the file costs a minute of measuring. The name holds a
+    hash of the model's path, so that a copy of the model elsewhere, in a test say, is not affected.
+    """
+    folder = _cache_folder()
+    if folder is None:
+        return None
+    name = hashlib.sha256(os.fsencode(model.resolve())).hexdigest()[:16]
+    return folder / "danet" / "tuning" / f"{model.stem}-{name}{SUFFIX}"
+
+
+def find_tuning(model: Path, backend: str) -> FoundTuning:
+    """The tuning that holds for a model file in a backend, on this machine, or why there is none."""
+    first_refusal: FoundTuning | None = None
+    for place in _places(model):
+        if not place.is_file():
+            continue
+        try:
+            tuning = _read(place)
+            reason = _refusal(tuning, model, read_situation(backend))
+        except (DanetError, OSError) as error:
+            tuning, reason = None, " ".join(str(error).split())
+        if reason is None:
+            return FoundTuning(f"from {place}", place, tuning)
+        first_refusal = first_refusal or FoundTuning(f"{place} is not used: {reason}", place)
+    return first_refusal or FoundTuning("none; danet tune MODEL --save measures and keeps one")
+
+
+def save_tuning(tuning: Tuning, model: Path) -> Path:
+    """Keep a tuning where `find_tuning` looks for it, whole or not at all; gives the place.
+
+    Beside the model; in the user's cache folder for an embedded model, whose folder belongs to the
+    installed package, and where the model's folder cannot be written.
+
+    Raises:
+        OSError: neither can be written.
+    """
+    places = _places(model)
+    for place in places:
+        try:
+            with write_beside(place) as temporary:
+                temporary.write_text(tuning.to_json(), encoding="utf-8")
+        except OSError:
+            if place == places[-1]:
+                raise
+        else:
+            return place
+    raise ModelFileError(f"{model}: no place to keep a tuning: the model is embedded and the user has no home folder")
+
+
+def _places(model: Path) -> list[Path]:
+    cached = in_cache(model)
+    own = [] if embedded_model(model.stem) == model else [beside(model)]
+    return own if cached is None else [*own, cached]
+
+
+def _read(place: Path) -> Tuning:
+    with place.open("rb") as file:
+        data = file.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise ModelFileError(f"tuning: more than {MAX_BYTES} bytes; run danet tune --save again")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ModelFileError(f"tuning: not UTF-8 ({error.reason}); run danet tune --save again") from error
+    return Tuning.from_json(text)
+
+
+def _refusal(tuning: Tuning, model: Path, now: Situation) -> str | None:
+    """Why a tuning does not hold here; the model is hashed only where all else fits."""
+    if difference := tuning.situation.difference(now):
+        return difference
+    if tuning.model_sha256 != model_sha256(model):
+        return "measured with another model file of this name"
+    return None
+
+
+def _cache_folder() -> Path | None:
+    named = os.environ.get("LOCALAPPDATA" if platform.system() == "Windows" else "XDG_CACHE_HOME", "")
+    if Path(named).is_absolute():  # the XDG specification: a relative one is to be ignored
+        return Path(named)
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home / ("Library/Caches" if platform.system() == "Darwin" else ".cache")

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from danet.errors import InputError
+from danet.tuning.settings import Settings
+
+TUNED = Settings("bf16", threads=4, batch_size=4, streams=2, stream_batch_size=1)
+
+
+def test_defaults_are_those_of_an_untuned_estimator() -> None:
+    assert Settings() == Settings(None, None, 8, 1, None)
+    assert Settings().largest_stream_batch == 8
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"threads": 0}, "threads 0, expected 1 or more"),
+        ({"streams": 0}, r"streams 0, expected 1\.\.64"),
+        ({"streams": 65}, r"streams 65, expected 1\.\.64"),
+        ({"batch_size": 0}, r"batch_size 0, expected 1\.\.256"),
+        ({"stream_batch_size": 257}, r"batch_size 257, expected 1\.\.256"),
+    ],
+)
+def test_out_of_range(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=rf"^{message}$"):
+        Settings(**fields)
+
+
+def test_explicit_arguments_go_first() -> None:
+    assert TUNED.overridden(None, None, None) == TUNED
+    assert TUNED.overridden("fp32", None, None) == Settings("fp32", 4, 4, 2, 1)
+    assert TUNED.overridden(None, 2, None) == Settings("bf16", 2, 4, 2, 1)
+    # a batch size that is asked for holds in every use
+    assert TUNED.overridden(None, None, 6) == Settings("bf16", 4, 6, 2, None)
+
+
+def test_streams_stay_with_the_threads_they_were_measured_on() -> None:
+    assert TUNED.with_threads(None) == TUNED
+    assert TUNED.with_threads(4) == TUNED
+    assert TUNED.with_threads(2) == Settings("bf16", threads=2, batch_size=4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (Settings(), "default precision, all threads, batches of 8"),
+        (TUNED, "bf16, 4 threads, batches of 4, stream: 2 calls side by side, batches of 1"),
+        (
+            Settings(threads=1, stream_batch_size=2),
+            "default precision, 1 thread, batches of 8, stream: 1 call, batches of 2",
+        ),
+    ],
+)
+def test_for_people(settings: Settings, text: str) -> None:
+    assert str(settings) == text
