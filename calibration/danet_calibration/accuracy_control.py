@@ -1,0 +1,112 @@
+"""The ladder's last rung: NNCF gives operations back to float, one group after another, until the AP is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import nncf
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from danet.estimator import PoseEstimator
+from danet.model_spec import ModelSpec
+from danet_calibration.nncf_ptq import (
+    Calibration,
+    Stream,
+    advanced_parameters,
+    quantization_parameters,
+    quiet,
+)
+from danet_calibration.roles import Placed
+from danet_calibration.strategy import Strategy
+from danet_evaluation.coco import KeypointDataset
+from danet_evaluation.evaluate import run
+
+RANKING_PICTURES = 100
+"""Pictures of the validation data on which NNCF ranks the operations."""
+
+
+def control_accuracy(
+    graph: Any,
+    operations: Sequence[Placed],
+    strategy: Strategy,
+    calibration: Calibration,
+    validation: KeypointDataset,
+    spec: ModelSpec,
+    max_drop: float,
+) -> Any:
+    """A quantized copy of an OpenVINO or ONNX model, with as much in float as `max_drop` asks for.
+
+    The result may still lose more: NNCF stops where nothing is left to give back.
+
+    Raises:
+        BudgetSpentError: the minutes are over.
+    """
+    pictures = [image_id for image_id, _, _ in validation.images()]
+
+    def validate(model: Any, image_ids: Iterable[int]) -> tuple[float, None]:
+        part = validation.of_images(set(image_ids))
+        progress = calibration.watch.task("accuracy control", len(part.persons))
+        with PoseEstimator(spec.name, spec=spec, backend=_runner(model)) as estimator:
+            return run(estimator, part, None, progress).evaluation.figures.ap, None
+
+    with quiet():
+        return nncf.quantize_with_accuracy_control(
+            graph,
+            nncf.Dataset(Stream(calibration, graph_input(graph))),
+            nncf.Dataset(pictures),
+            validate,
+            max_drop=max_drop,
+            **quantization_parameters(strategy, operations, len(calibration.crops)),
+            advanced_quantization_parameters=advanced_parameters(strategy),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                ranking_subset_size=min(RANKING_PICTURES, len(pictures)), num_ranking_workers=1
+            ),
+        )
+
+
+def graph_input(graph: Any) -> str:
+    """Name of the input of an OpenVINO or ONNX model."""
+    name: str = graph.input(0).get_any_name() if hasattr(graph, "get_ops") else graph.graph.input[0].name
+    return name
+
+
+def _runner(model: Any) -> Any:
+    """A danet backend for what NNCF hands to a validation function."""
+    return OnnxRunner(model.SerializeToString()) if hasattr(model, "SerializeToString") else CompiledRunner(model)
+
+
+@dataclass(frozen=True)
+class CompiledRunner:
+    """A model that OpenVINO has compiled, with a dynamic batch."""
+
+    model: Any
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
+        request = self.model.create_infer_request()
+        heatmaps: NDArray[np.float32] = request.infer({0: images})[0].astype(np.float32, copy=True)
+        return heatmaps
+
+    def close(self) -> None:
+        """Nothing to free: the model is NNCF's."""
+
+
+class OnnxRunner:
+    """An ONNX model from memory."""
+
+    def __init__(self, model: bytes) -> None:
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
+        heatmaps: NDArray[np.float32] = self._session.run(None, {self._session.get_inputs()[0].name: images})[0]
+        return heatmaps
+
+    def close(self) -> None:
+        """Nothing else to free."""

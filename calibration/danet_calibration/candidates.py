@@ -1,0 +1,173 @@
+"""Where calibration crops may be cut: persons of a data set, boxes on pictures or frames, rendered persons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.commands.pictures import boxes_for, read_boxes
+from danet.errors import InputError
+from danet.frame import as_boxes, read_picture
+from danet.scenes.scene import render_scene
+from danet_evaluation.coco import KeypointDataset, Picture
+from danet_evaluation.rendered import FIRST_SEED, FRAME_SIZE, MAX_PERSONS
+
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+RENDERED_SPAN = 1 << 40
+"""Seeds below the evaluator's that calibration draws from, so that no scene is both calibrated and measured on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A person that a crop may show."""
+
+    picture: Picture
+    box: NDArray[np.float64] | None
+    """(4,) float64 xyxy, frame pixels; None: the whole picture."""
+    source: str
+    """The part of the data that it comes from."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A picture file, turned upright as viewers show it."""
+
+    path: Path
+
+    def read(self) -> NDArray[np.uint8]:
+        """The picture (H, W, 3) uint8 BGR; raises InputError."""
+        return read_picture(self.path)
+
+
+@dataclass(frozen=True)
+class VideoFrame:
+    """One frame of a video file."""
+
+    path: Path
+    number: int
+    """From 0."""
+
+    def read(self) -> NDArray[np.uint8]:
+        """The frame (H, W, 3) uint8 BGR.
+
+        Raises:
+            InputError: the video has no such frame.
+        """
+        video = cv2.VideoCapture(str(self.path))
+        try:
+            video.set(cv2.CAP_PROP_POS_FRAMES, self.number)
+            read, frame = video.read()
+        finally:
+            video.release()
+        if not read:
+            raise InputError(f"{self.path}: frame {self.number} cannot be decoded; cut the video or name another")
+        return np.asarray(frame, np.uint8)
+
+
+@dataclass(frozen=True)
+class RenderedScene:
+    """A scene that is rendered when it is asked for."""
+
+    seed: int
+    persons: int
+
+    def read(self) -> NDArray[np.uint8]:
+        """The scene's picture (H, W, 3) uint8 BGR."""
+        return render_scene(self.seed, FRAME_SIZE, self.persons).image
+
+
+def dataset_candidates(dataset: KeypointDataset) -> list[Candidate]:
+    """The annotated persons of a data set."""
+    by_image = {image_id: source for source, ids in dataset.sources().items() for image_id in ids}
+    return [
+        Candidate(person.picture, person.box, by_image.get(person.image_id, dataset.name)) for person in dataset.persons
+    ]
+
+
+def folder_candidates(folder: Path, boxes: Path | None) -> list[Candidate]:
+    """The persons on the pictures of a folder, subfolders included: the boxes of a file as `danet infer
+    --boxes` takes it, or whole pictures.
+
+    Raises:
+        InputError: no picture in the folder, or boxes that do not fit.
+    """
+    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    if not pictures:
+        raise InputError(
+            f"{folder}: no pictures ({', '.join(PICTURE_SUFFIXES)}) and no annotations of a split; expected a folder "
+            "laid out as COCO 2017 or people17, a folder of pictures, or a video"
+        )
+    content = None if boxes is None else read_boxes(str(boxes))
+    return [
+        candidate
+        for path in pictures
+        for candidate in _on_picture(Photo(path), path, str(path.parent.relative_to(folder)), content)
+    ]
+
+
+def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candidate]:
+    """The persons on at most `frames` frames of a video, evenly spread over its length.
+
+    The boxes file is a list for every frame, or an object from frame number ("0", "1", ...) to a list;
+    frames that it does not name are passed over. Without it whole frames are taken.
+
+    Raises:
+        InputError: no video that OpenCV can decode, or boxes that do not fit.
+    """
+    count = _frame_count(path)
+    content = None if boxes is None else read_boxes(str(boxes))
+    known = range(count)
+    if isinstance(content, dict):
+        known = sorted(int(key) for key in content if key.isdecimal() and int(key) < count)  # type: ignore[assignment]
+        if not known:
+            raise InputError(f"{boxes}: no frame number below {count}; expected an object from frame numbers to boxes")
+    chosen = [known[index] for index in np.unique(np.linspace(0, len(known) - 1, frames).round().astype(int))]
+    return [
+        candidate
+        for number in chosen
+        for candidate in _on_picture(VideoFrame(path, number), Path(str(number)), path.name, content)
+    ]
+
+
+def _frame_count(path: Path) -> int:
+    video = cv2.VideoCapture(str(path))
+    try:
+        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+    finally:
+        video.release()
+    if count < 1:
+        raise InputError(f"{path}: not a video file that OpenCV can decode; expected such as .mp4 or .avi")
+    return count
+
+
+def _on_picture(picture: Picture, key: Path, source: str, content: Any) -> Iterator[Candidate]:
+    if content is None:
+        yield Candidate(picture, None, source)
+        return
+    # the frame's size matters only for boxes of None
+    for box in as_boxes(boxes_for(content, key), "xyxy", (1, 1)):
+        yield Candidate(picture, box, source)
+
+
+def rendered_candidates(count: int, seed: int) -> list[Candidate]:
+    """Rendered persons, at least `count`; the same for the same seed, and none that the evaluator renders."""
+    rng = np.random.default_rng(seed)
+    found: list[Candidate] = []
+    while len(found) < count:
+        persons = 1 + len(found) % MAX_PERSONS
+        scene = RenderedScene(FIRST_SEED - 1 - int(rng.integers(RENDERED_SPAN)), persons)
+        boxes = render_scene(scene.seed, FRAME_SIZE, persons).boxes.astype(np.float64)
+        found += [Candidate(scene, box, f"{persons} rendered") for box in boxes]
+    return found
+
+
+def picture_files(candidates: Sequence[Candidate]) -> list[Path]:
+    """The files that candidates come from, each once."""
+    paths = (getattr(candidate.picture, "path", None) for candidate in candidates)
+    return list(dict.fromkeys(path for path in paths if path is not None))

@@ -1,0 +1,137 @@
+"""`danet quantize`: INT8 files that are proven before they are written."""
+
+from __future__ import annotations
+
+import argparse
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from danet.commands.command import Command
+from danet.commands.console import human, progress_bar, write_json
+from danet.errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from danet_calibration.gate import Told
+    from danet_calibration.quantize import Report
+    from danet_calibration.request import Request
+
+MAX_DROP = 0.005
+SAMPLES = 300
+RENDERED_PERSONS = 300
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number above 0")
+    return int(text)
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 0 or more")
+    return value
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model", metavar="MODEL", help="a checkpoint, a float model file, or the name of an embedded model"
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="annotated folder as COCO 2017 or people17, folder of pictures, or video (rendered persons)",
+    )
+    parser.add_argument("--boxes", metavar="FILE", type=Path, help="persons on a folder's pictures or a video's frames")
+    parser.add_argument("--max-drop", metavar="AP", type=_number, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
+    parser.add_argument("--format", nargs="+", choices=("openvino", "onnx", "tflite"), default=["openvino"])
+    parser.add_argument("--name", help="file name without suffix; the model's name with -int8 if not given")
+    parser.add_argument("--samples", metavar="N", type=_positive, default=SAMPLES, help=f"crops ({SAMPLES})")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of crops (0)")
+    parser.add_argument("--minutes", type=_number, help="stop trying after so many; a rerun goes on (no limit)")
+    parser.add_argument(
+        "--rendered",
+        metavar="N",
+        type=_positive,
+        default=RENDERED_PERSONS,
+        help=f"rendered persons to measure on, without annotated data ({RENDERED_PERSONS})",
+    )
+    parser.add_argument("--limit", metavar="N", type=_positive, help="measure on the first pictures with N persons")
+    parser.add_argument("--sensitivity", metavar="DIR", type=Path, help="also report what each group of layers costs")
+    parser.add_argument("--report", metavar="FILE", help="write the report as JSON; also where nothing passes")
+    parser.add_argument("--json", metavar="OUT", help="the same; - for stdout")
+
+
+def _run(options: argparse.Namespace) -> int:
+    try:
+        from danet_calibration.quantize import quantize
+        from danet_calibration.watch import Watch
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("danet quantize", "calibrate", error.name or "nncf") from error
+    if options.boxes and not options.data:
+        raise InputError("--boxes goes with the --data that the boxes were found on")
+    with progress_bar() as bar:
+        report = quantize(_request(options), Watch(bar, options.minutes), tell_attempts)
+    print_report(report)
+    for target in (options.report, options.json):
+        if target:
+            write_json(report.to_dict(), target)
+    return 0 if report.passed else 1
+
+
+def _request(options: argparse.Namespace) -> Request:
+    from danet_calibration.data import DataChoice
+    from danet_calibration.request import Request
+
+    data = DataChoice(options.data, options.boxes, options.samples, options.seed, options.rendered, options.limit)
+    return Request(
+        model=options.model,
+        out=options.out,
+        formats=tuple(dict.fromkeys(options.format)),
+        data=data,
+        max_drop=options.max_drop,
+        minutes=options.minutes,
+        name=options.name,
+        sensitivity=options.sensitivity,
+    )
+
+
+def tell_attempts(name: str) -> Told:
+    """Prints each attempt of a format on stderr as it is measured."""
+
+    def told(done: Any) -> None:
+        verdict = "passes" if done.passed else "too much"
+        again = ", measured before" if done.reused else f", {done.seconds:.0f} s"
+        _say(
+            f"{name}, {done.rung}: AP {done.ap:.4f}, drop {done.drop:.4f}: {verdict} ({done.size / 1e6:.2f} MB{again})"
+        )
+
+    return told
+
+
+def print_report(report: Report) -> None:
+    """What became of each format, in a line each, on stderr."""
+    for outcome in report.outcomes:
+        what = (
+            f"{outcome.written}" if outcome.written else f"danet: error: {outcome.format} INT8 refused, nothing written"
+        )
+        _say(f"{what}: {outcome.reason}; float AP {outcome.float_ap:.4f} on {report.validation.name}")
+    if report.unfinished:
+        _say("the minutes were over before the sensitivity report; run the same command again to go on")
+    _say(
+        f"calibrated on {report.calibration}; {report.seconds / 60:.1f} minutes, "
+        f"{report.peak_memory / 1e9:.1f} GB of memory at most, {report.reused} results of earlier runs reused"
+    )
+
+
+def _say(line: str) -> None:
+    human().print(line, markup=False, soft_wrap=True)
+
+
+COMMAND = Command("quantize", "Make INT8 files, each written only if its keypoint AP is kept.", _add_arguments, _run)

@@ -1,0 +1,140 @@
+"""Which strategy costs what: AP, size and speed of several, the speed interleaved in one run.
+
+    python -m danet_calibration.compare_strategies CHECKPOINT --data DIR --out DIR --rounds 20
+
+The files and figures in DIR are kept, so that a run that was stopped goes on. The figures in
+docs/quantization.md come from here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.backends.base import BackendOptions
+from danet.backends.registry import load_model
+from danet.commands.console import human, progress_bar
+from danet.cpu import read_cpu
+from danet_calibration.crops import cut_crops
+from danet_calibration.data import DataChoice, find_data
+from danet_calibration.float_model import open_float
+from danet_calibration.formats import FORMATS
+from danet_calibration.job import Job, file_ap, float_ap, prepare, quantized
+from danet_calibration.nncf_ptq import Calibration
+from danet_calibration.strategy import Strategy
+from danet_calibration.watch import Watch
+from danet_calibration.workspace import FOLDER, Workspace, key_of
+
+DEFAULT = Strategy()
+
+
+def _with(*roles: str) -> Strategy:
+    """The default with further roles in float."""
+    return replace(DEFAULT, float_roles=(*DEFAULT.float_roles, *roles))
+
+
+STRATEGIES = {
+    "default": DEFAULT,
+    "nothing in float": replace(DEFAULT, float_roles=()),
+    "convolutions alone": _with("fusion sum", "norm"),
+    "float: means": replace(DEFAULT, float_roles=("mean",)),
+    "float: means, channel products": replace(DEFAULT, float_roles=("mean", "channel product")),
+    "float too: fusion sums": _with("fusion sum"),
+    "float too: norms": _with("norm"),
+    "float too: depthwise": _with("depthwise"),
+    "float too: channel attention": _with("channel attention"),
+    "float too: first convolution": _with("first convolution"),
+    "float too: last convolution": _with("last convolution"),
+    "float too: deconvolutions": _with("deconvolution"),
+    "preset mixed": replace(DEFAULT, preset="mixed"),
+    "accurate bias correction": replace(DEFAULT, bias_correction="accurate"),
+    "no bias correction": replace(DEFAULT, bias_correction="none"),
+    "SmoothQuant 0.5": replace(DEFAULT, smooth_quant=0.5),
+    "weights of 8 bits": replace(DEFAULT, weight_bits="8"),
+    "weights of 7 bits": replace(DEFAULT, weight_bits="7"),
+}
+BATCHES = (1, 8)
+WARM_UP = 3
+
+
+def main() -> None:
+    """Quantize by each strategy, measure, print a table."""
+    options = _options()
+    chosen = {name: STRATEGIES[name] for name in options.only or STRATEGIES}
+    with progress_bar() as bar:
+        job = _open(options, Watch(bar, options.minutes))
+        rows = {"float": (job.float_model.path, float_ap(job))}
+        for name, strategy in chosen.items():
+            rows[name] = _measured(job, name, strategy, options.out)
+    crops = next(job.calibration.crops.batches(max(BATCHES)))
+    files = {name: path for name, (path, _) in rows.items()}
+    speeds = {batch: _speeds(files, crops[:batch], options.rounds, options.threads) for batch in BATCHES}
+    print(
+        f"{read_cpu().name}, {', '.join(read_cpu().features)}; {options.threads or read_cpu().cores} threads; "
+        f"{len(job.validation.persons)} persons of {job.validation.name}; medians of {options.rounds} interleaved "
+        f"rounds; {time.strftime('%F')}"
+    )
+    print("| strategy | AP | drop | MB | PPS ratio, batch 1 | PPS ratio, batch 8 |\n|---|---|---|---|---|---|")
+    for name, (path, ap) in rows.items():
+        size = sum(path.with_suffix(suffix).stat().st_size for suffix in job.format.suffixes) / 1e6
+        ratios = [f"{speeds[batch][name] / speeds[batch]['float']:.2f}" for batch in BATCHES]
+        print(f"| {name} | {ap:.4f} | {rows['float'][1] - ap:+.4f} | {size:.2f} | {' | '.join(ratios)} |")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Compare quantization strategies.")
+    parser.add_argument("model")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--format", choices=sorted(FORMATS), default="openvino")
+    parser.add_argument("--samples", type=int, default=DataChoice().samples)
+    parser.add_argument("--limit", type=int)
+    parser.add_argument("--only", nargs="+", choices=list(STRATEGIES))
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--minutes", type=float)
+    return parser.parse_args()
+
+
+def _open(options: argparse.Namespace, watch: Watch) -> Job:
+    options.out.mkdir(parents=True, exist_ok=True)
+    wanted = FORMATS[options.format]
+    float_model = open_float(options.model, wanted, options.out / "float")
+    data = find_data(DataChoice(options.data, samples=options.samples, limit=options.limit))
+    crops = cut_crops(data.chosen, float_model.spec, options.out / "crops", watch.task("crops", len(data.chosen)))
+    calibration = Calibration(crops, Workspace(options.out / FOLDER), watch)
+    return prepare(wanted, float_model, calibration, data.validation, 0.0, options.out)
+
+
+def _measured(job: Job, name: str, strategy: Strategy, out: Path) -> tuple[Path, float]:
+    """The file of a strategy, made where an earlier run did not, and its AP."""
+    path = out / f"{key_of(*job.key, strategy.to_dict())}{job.format.suffixes[0]}"
+    if not path.is_file():
+        graph = quantized(job, strategy)
+        job.format.write(graph, replace(job.float_model.spec, precision="int8"), path)
+    ap = file_ap(job, path, name)
+    human().print(f"{name}: AP {ap:.4f}", markup=False)
+    return path, ap
+
+
+def _speeds(files: dict[str, Path], crops: NDArray[np.uint8], rounds: int, threads: int | None) -> dict[str, float]:
+    """Persons per second of each file on one batch, the files run in turn."""
+    backends = {name: load_model(path, None, BackendOptions(threads=threads)).backend for name, path in files.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in files}
+    for number in range(WARM_UP + rounds):
+        for name, backend in backends.items():
+            start = time.perf_counter()
+            backend.run(crops)
+            if number >= WARM_UP:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: len(crops) / statistics.median(found) for name, found in seconds.items()}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The float model that is quantized: a file, an embedded model, or a checkpoint that is exported first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from danet.backends.base import BackendOptions
+from danet.backends.registry import load_model
+from danet.embedded import embedded_model, embedded_names
+from danet.errors import InputError, ModelFileError, ModelSpecError
+from danet.model_spec import ModelSpec
+from danet_calibration.formats import Format
+from danet_calibration.workspace import files_digest
+from danet_converters.export import choose_targets, export
+from danet_network.facts import SUFFIXES as CHECKPOINTS
+
+
+@dataclass(frozen=True)
+class FloatModel:
+    """A model file in float and what it says of itself."""
+
+    path: Path
+    spec: ModelSpec
+    digest: str
+    """sha256 of the file that was given: of the checkpoint, where this one was exported from it."""
+
+
+def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
+    """The float file that `wanted` is made from.
+
+    Args:
+        model: a checkpoint (.safetensors, .pt, .pth, .pkl), a float file, or an embedded model's name. An
+            embedded model's weights are stored in half precision, so its checkpoint is the better start.
+        wanted: the format to quantize to.
+        scratch: where a checkpoint is exported to.
+
+    Raises:
+        ModelFileError: missing or damaged, or an unknown name.
+        InputError: a file that this format is not made from, or one that is quantized already.
+        ModelSpecError: a file without a spec.
+        ParityError: the export of the checkpoint differs from it.
+    """
+    path = given = embedded_model(model) or Path(model)
+    if not path.suffix:
+        raise ModelFileError(
+            f"no embedded model named {model!r}; there is {', '.join(embedded_names())}; or give a file"
+        )
+    if path.suffix.lower() in CHECKPOINTS:
+        path = export(path, choose_targets([wanted.name], ["fp32"])[0], scratch).path
+    if path.suffix.lower() not in wanted.reads:
+        raise InputError(
+            f"{model}: {wanted.name} INT8 is made from a checkpoint ({', '.join(CHECKPOINTS)}) or "
+            f"{', '.join(wanted.reads)}, not from {path.suffix}"
+        )
+    loaded = load_model(path, None, BackendOptions())
+    loaded.backend.close()
+    if loaded.spec is None:
+        raise ModelSpecError(f"{model} carries no model spec; export its checkpoint with danet convert")
+    if loaded.spec.precision == "int8" or loaded.precision.startswith("int8"):
+        raise InputError(f"{model} is quantized already ({loaded.precision}); give the float model or its checkpoint")
+    return FloatModel(path, loaded.spec, files_digest(given, given.with_suffix(".bin")))

@@ -1,0 +1,107 @@
+"""The gate: a quantized file is written only when its measured AP is near enough to the float model's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from danet.backends.base import BackendOptions
+from danet.backends.registry import load_model
+from danet.errors import DanetError
+from danet.model_spec import Metric, ModelSpec
+from danet_calibration.job import Job, attempt, float_ap
+from danet_calibration.ladder import ladder
+from danet_calibration.results import Attempt, GroupCost, Outcome
+from danet_calibration.sensitivity import measure_sensitivity
+from danet_calibration.strategy import Strategy
+from danet_calibration.watch import BudgetSpentError
+from danet_converters.export import written_whole
+
+Told = Callable[[Attempt], None]
+BROKEN = 0.5
+"""Part of the float AP. A strategy that loses more has not too few layers in float but ranges of other
+pictures than persons, which no rung of the ladder mends."""
+
+
+class WrittenFileError(DanetError):
+    """A file that was written does not compute what the measured one computes; it was not kept."""
+
+
+def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str, told: Told) -> Outcome:
+    """Climb the ladder until a strategy passes, and write its file; or write none.
+
+    The climb ends early where a strategy loses so much that the calibration data must be wrong.
+
+    Args:
+        job: what is quantized.
+        strategy: of the first rung.
+        target: the file to write; its suffix is the format's.
+        calibration: the data and crops in words, for the ModelSpec.
+        told: called with each attempt.
+
+    Raises:
+        InputError: validation data on which no drop could be told.
+        ModelFileError, ModelSpecError: the float model cannot be read.
+    """
+    attempts: list[Attempt] = []
+    costs: list[GroupCost] = []
+    reference = float_ap(job)
+
+    def sensitivity() -> list[GroupCost]:
+        costs[:] = measure_sensitivity(job, strategy)
+        return costs
+
+    def outcome(written: Path | None, reason: str) -> Outcome:
+        return Outcome(job.format.name, written, reason, reference, tuple(attempts), tuple(costs))
+
+    rungs = ladder(strategy, sensitivity) if job.format.ladder else iter([("default", strategy)])
+    try:
+        for rung, tried in rungs:
+            done, graph = attempt(job, rung, tried, reference)
+            attempts.append(done)
+            told(done)
+            if done.passed:
+                _write(job, graph, target, _final_spec(job, done, reference, calibration))
+                return outcome(target, f"{rung}: AP drop {done.drop:.4f}, allowed {job.max_drop:g}")
+            if done.drop > BROKEN * reference:
+                return outcome(None, f"{rung}: AP drop {done.drop:.4f} of {reference:.4f}; do the crops show persons?")
+    except BudgetSpentError as error:
+        return outcome(None, str(error))
+    least = min(done.drop for done in attempts)
+    return outcome(None, f"the smallest AP drop of {len(attempts)} attempts is {least:.4f}, allowed {job.max_drop:g}")
+
+
+def _final_spec(job: Job, done: Attempt, reference: float, calibration: str) -> ModelSpec:
+    data = f"{job.validation.name}, {len(job.validation.persons)} persons"
+    words = (
+        f"{calibration}; {job.format.method(done.strategy)}; "
+        f"AP drop {done.drop:.4f} ({reference:.4f} in float) on {data}, annotated boxes, no flip test"
+    )
+    metric = Metric("AP", round(done.ap, 4), data, f"annotated boxes, no flip test; the int8 {job.format.name} file")
+    return replace(job.float_model.spec, precision="int8", calibration=words, metrics=(metric,))
+
+
+def _write(job: Job, graph: Any, target: Path, spec: ModelSpec) -> None:
+    """Write the graph that was measured, if what is read back is the same."""
+    suffixes = job.format.suffixes
+    crops = next(job.calibration.crops.batches(4))
+    with written_whole(target, suffixes) as written:
+        job.format.write(graph, spec, written)
+        if not np.array_equal(
+            _answer(written, spec, crops), _answer(job.scratch / f"candidate{suffixes[0]}", None, crops)
+        ):
+            raise WrittenFileError(f"{target.name}: its heatmaps differ from those of the measured file; not kept")
+
+
+def _answer(path: Path, spec: ModelSpec | None, crops: Any) -> Any:
+    loaded = load_model(path, None, BackendOptions())
+    try:
+        if spec is not None and loaded.spec != spec:
+            raise WrittenFileError(f"{path.name}: the spec read back differs from the one written; not kept")
+        return loaded.backend.run(crops)
+    finally:
+        loaded.backend.close()

@@ -1,0 +1,135 @@
+"""From a request to gated files and a report."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from danet.cpu import read_cpu
+from danet_calibration.crops import CalibrationCrops, cut_crops
+from danet_calibration.data import Data, find_data
+from danet_calibration.float_model import FloatModel, open_float
+from danet_calibration.formats import FORMATS
+from danet_calibration.gate import Told, quantize_gated
+from danet_calibration.job import Job, prepare
+from danet_calibration.nncf_ptq import Calibration
+from danet_calibration.request import Request
+from danet_calibration.results import Outcome
+from danet_calibration.sensitivity_report import report_sensitivity
+from danet_calibration.watch import BudgetSpentError, Watch, peak_memory
+from danet_calibration.workspace import FOLDER, Workspace
+from danet_evaluation.coco import KeypointDataset
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a run found: each format's outcome, and what it was calibrated and measured on."""
+
+    request: Request
+    outcomes: tuple[Outcome, ...]
+    calibration: str
+    crops: CalibrationCrops
+    validation: KeypointDataset
+    seconds: float
+    peak_memory: int
+    """Bytes that the process held at most."""
+    reused: int
+    """Results of earlier runs that were taken over."""
+    unfinished: bool
+    """Whether the minutes were over before the sensitivity report that was asked for."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every format was written."""
+        return all(outcome.written for outcome in self.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        request = self.request
+        return {
+            "model": request.model,
+            "max_drop": request.max_drop,
+            "passed": self.passed,
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "calibration": {
+                "data": self.calibration,
+                "seed": request.data.seed,
+                "sources": self.crops.sources,
+                "sha256": list(self.crops.hashes),
+            },
+            "validation": {
+                "data": self.validation.name,
+                "pictures": len(self.validation.pictures),
+                "persons": len(self.validation.persons),
+                "boxes": "annotated",
+                "flip_test": False,
+            },
+            "seconds": round(self.seconds, 1),
+            "peak_memory_bytes": self.peak_memory,
+            "reused_results": self.reused,
+            "cpu": asdict(read_cpu()),
+            "date": time.strftime("%F"),
+        }
+
+
+def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Report:
+    """Quantize a model to each format asked for, behind the gate.
+
+    Args:
+        request: what is wanted.
+        watch: bars and the time budget.
+        told: gives, for a format, what is called with each of its attempts.
+
+    Raises:
+        DanetError: the model, the data or the request cannot be used. Where no strategy passes, nothing
+            is raised: the report's outcome says so, and no file is written.
+    """
+    with tempfile.TemporaryDirectory(prefix="danet-quantize-") as folder:
+        scratch = Path(folder)
+        opened = {name: open_float(request.model, FORMATS[name], scratch) for name in request.formats}
+        data, crops = _data(request, next(iter(opened.values())), scratch, watch)
+        workspace = Workspace(request.out / FOLDER)
+        calibration = Calibration(crops, workspace, watch)
+        outcomes = []
+        unfinished = False
+        for name, float_model in opened.items():
+            job = prepare(FORMATS[name], float_model, calibration, data.validation, request.max_drop, scratch)
+            outcomes.append(
+                quantize_gated(job, request.strategy, _target(request, job), _words(request, data), told(name))
+            )
+            if request.sensitivity is not None:
+                try:
+                    report_sensitivity(job, request.strategy, request.sensitivity)
+                except BudgetSpentError:  # what was measured is kept for a rerun
+                    unfinished = True
+    return Report(
+        request,
+        tuple(outcomes),
+        data.calibration,
+        crops,
+        data.validation,
+        watch.seconds,
+        peak_memory(),
+        workspace.reused,
+        unfinished,
+    )
+
+
+def _data(request: Request, model: FloatModel, scratch: Path, watch: Watch) -> tuple[Data, CalibrationCrops]:
+    rendered = request.data.data is None or not request.data.data.is_dir()
+    data = find_data(request.data, watch.task("scenes", request.data.rendered) if rendered else lambda _: None)
+    crops = cut_crops(data.chosen, model.spec, scratch / "crops", watch.task("crops", len(data.chosen)))
+    return data, crops
+
+
+def _words(request: Request, data: Data) -> str:
+    return f"{data.calibration}, seed {request.data.seed}"
+
+
+def _target(request: Request, job: Job) -> Path:
+    stem = request.name or f"{job.float_model.spec.name}-int8"
+    return request.out / f"{stem}{job.format.suffixes[0]}"

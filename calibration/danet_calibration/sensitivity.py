@@ -1,0 +1,58 @@
+"""Which groups of operations cost how much accuracy: each quantized alone, the rest in float."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from danet_calibration.job import Job, attempt, float_ap, known_attempt
+from danet_calibration.results import GroupCost
+from danet_calibration.strategy import Strategy
+
+PERSONS = 300
+"""Persons of the validation data that a group is measured on: differences are between the same persons."""
+
+
+def measure_sensitivity(job: Job, strategy: Strategy, *, everything: bool = False) -> list[GroupCost]:
+    """The cost of each group, most costly first; measured costs are kept for the next run.
+
+    Args:
+        job: what is quantized.
+        strategy: how; the scope alone is changed.
+        everything: also groups that the strategy leaves in float.
+
+    Raises:
+        BudgetSpentError: the minutes are over.
+    """
+    part = job.measured_on(PERSONS)
+    reference = float_ap(part)
+    groups = list(dict.fromkeys(placed.group for placed in job.operations))
+    return sorted(
+        (
+            _cost(part, strategy, group, groups, reference)
+            for group in groups
+            if everything or not _is_float(job, strategy, group)
+        ),
+        key=lambda cost: cost.drop,
+        reverse=True,
+    )
+
+
+def _is_float(job: Job, strategy: Strategy, group: str) -> bool:
+    role = next(placed.role for placed in job.operations if placed.group == group)
+    return role in strategy.float_roles or group in strategy.float_groups
+
+
+def _cost(job: Job, strategy: Strategy, group: str, groups: list[str], reference: float) -> GroupCost:
+    others = tuple(other for other in groups if other != group)
+    alone = replace(strategy, float_roles=(), float_groups=others)
+    words = f"{group} alone"
+    done = known_attempt(job, words, alone, reference) or attempt(job, words, alone, reference)[0]
+    members = [placed.operation for placed in job.operations if placed.group == group]
+    return GroupCost(
+        group=group,
+        operations=len(members),
+        weights=sum(member.weights for member in members),
+        ap=done.ap,
+        drop=done.drop,
+        in_float=_is_float(job, strategy, group),
+    )

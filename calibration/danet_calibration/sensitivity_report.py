@@ -1,0 +1,81 @@
+"""The sensitivity report: which groups cost how much AP and how much time, as JSON, Markdown and a plot."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from danet.cpu import read_cpu
+from danet.files import write_beside
+from danet_calibration.job import Job, quantized
+from danet_calibration.layer_times import REST, group_times
+from danet_calibration.results import GroupCost
+from danet_calibration.sensitivity import PERSONS, measure_sensitivity
+from danet_calibration.strategy import Strategy
+from danet_evaluation.evaluate import without_nan
+
+BATCH = 8
+
+
+def report_sensitivity(job: Job, strategy: Strategy, folder: Path) -> list[GroupCost]:
+    """Measure every group of a graph and write `sensitivity-FORMAT.json`, `.md` and, with matplotlib, `.png`.
+
+    Times are OpenVINO's, so that an ONNX graph's report has none.
+
+    Raises:
+        BudgetSpentError: the minutes are over.
+    """
+    costs = _timed(job, strategy, measure_sensitivity(job, strategy, everything=True))
+    stem = folder / f"sensitivity-{job.format.name}"
+    about = _about(job, strategy)
+    with write_beside(stem.with_suffix(".json")) as temporary:
+        content = {"about": about, "groups": [without_nan(asdict(cost)) for cost in costs]}
+        temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
+    with write_beside(stem.with_suffix(".md")) as temporary:
+        temporary.write_text(f"{about}\n\n{markdown_table(costs)}\n", encoding="utf-8")
+    if importlib.util.find_spec("matplotlib"):
+        from danet_calibration.sensitivity_plot import draw_sensitivity
+
+        draw_sensitivity(costs, stem.with_suffix(".png"), about)
+    return costs
+
+
+def markdown_table(costs: Sequence[GroupCost]) -> str:
+    """The costs as a Markdown table, in their order."""
+    lines = [
+        "| group | operations | weights | AP lost alone | float, ms | INT8, ms | in the default scope |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for cost in costs:
+        times = [_time(cost.float_ms), _time(cost.int8_ms)]
+        scope = "float" if cost.in_float else "INT8"
+        cells = [cost.group, str(cost.operations), str(cost.weights), f"{cost.drop:+.4f}", *times, scope]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _time(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _about(job: Job, strategy: Strategy) -> str:
+    persons = len(job.measured_on(PERSONS).validation.persons)
+    return (
+        f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({strategy.describe()}), "
+        f"measured on {persons} persons of {job.validation.name}; times of one batch of {BATCH} on {read_cpu().name}, "
+        "in float and with the whole default scope quantized"
+    )
+
+
+def _timed(job: Job, strategy: Strategy, costs: Sequence[GroupCost]) -> list[GroupCost]:
+    if job.format.name != "openvino":
+        return list(costs)
+    models = {"float": job.graph, "int8": quantized(job, strategy)}
+    times = group_times(models, job.operations, next(job.calibration.crops.batches(BATCH)))
+    rest = GroupCost(REST, 0, 0, float("nan"), 0.0, True)
+    return [
+        replace(cost, float_ms=times["float"][cost.group], int8_ms=times["int8"][cost.group]) for cost in (*costs, rest)
+    ]

@@ -1,0 +1,74 @@
+"""How a network is quantized: one frozen set of choices, and its words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from danet.errors import InputError
+
+Preset = Literal["performance", "mixed"]
+BiasCorrection = Literal["fast", "accurate", "none"]
+WeightBits = Literal["8", "7", "7 in the first layer"]
+
+DEFAULT_FLOAT_ROLES: tuple[str, ...] = ("sigmoid", "mean", "channel product", "mask product")
+"""The ignored scope made for DANet, by the roles of `danet_calibration.roles`; measured in docs/quantization.md."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """One way to quantize.
+
+    Weights are symmetric and per output channel in all of them.
+    """
+
+    preset: Preset = "performance"
+    """Activations: "performance" symmetric, "mixed" with a zero point of their own."""
+    bias_correction: BiasCorrection = "fast"
+    """Shifts the biases by the mean error of each layer: measured on single layers ("fast") or through
+    the network quantized so far ("accurate")."""
+    smooth_quant: float | None = None
+    """Alpha of SmoothQuant for convolutions, in [0, 1]; None: off."""
+    weight_bits: WeightBits = "7"
+    """Seven keep the sum of two u8 x s8 products within 16 bits on CPUs without VNNI, which would clip it."""
+    float_roles: tuple[str, ...] = DEFAULT_FLOAT_ROLES
+    """Roles of operations that stay in float."""
+    float_groups: tuple[str, ...] = ()
+    """Further groups, a role at a scale ("1x1 @ 1/8"), that stay in float."""
+    accuracy_control: bool = False
+    """Whether NNCF returns operations to float one by one until the accuracy is kept."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that no quantizer could follow.
+
+        Raises:
+            InputError: the first field that is out of its range.
+        """
+        for name, value, allowed in (
+            ("preset", self.preset, get_args(Preset)),
+            ("bias_correction", self.bias_correction, get_args(BiasCorrection)),
+            ("weight_bits", self.weight_bits, get_args(WeightBits)),
+        ):
+            if value not in allowed:
+                raise InputError(f"strategy: {name} is {value!r}, expected one of {', '.join(allowed)}")
+        if self.smooth_quant is not None and not 0 <= self.smooth_quant <= 1:
+            raise InputError(f"strategy: smooth_quant is {self.smooth_quant}, expected 0..1, or None for off")
+
+    def describe(self) -> str:
+        """The choices in words, for a ModelSpec and for people."""
+        parts = [
+            f"preset {self.preset}",
+            f"{self.bias_correction} bias correction",
+            "no SmoothQuant" if self.smooth_quant is None else f"SmoothQuant {self.smooth_quant:g}",
+            f"weights of {self.weight_bits} bits",
+            f"in float: {', '.join((*self.float_roles, *self.float_groups)) or 'nothing'}",
+        ]
+        return "; ".join([*parts, "accuracy-aware"] if self.accuracy_control else parts)
+
+    def widened(self, groups: tuple[str, ...]) -> Strategy:
+        """The same with further groups in float."""
+        return replace(self, float_groups=tuple(dict.fromkeys((*self.float_groups, *groups))))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as plain JSON types."""
+        return asdict(self)

@@ -1,0 +1,64 @@
+"""What a long run spends: time against its budget, memory, and bars for people."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+
+from rich.progress import Progress as Bar
+
+from danet.errors import DanetError
+from danet_calibration.crops import Progress
+
+
+class BudgetSpentError(DanetError):
+    """The minutes of a run are used up; what it measured is kept for the next."""
+
+
+@dataclass
+class Watch:
+    """Counts a run's work, and stops it between two steps when its minutes are over."""
+
+    bar: Bar
+    minutes: float | None = None
+    """None: no limit."""
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self.started
+
+    def check(self) -> None:
+        """Go on, or not.
+
+        Raises:
+            BudgetSpentError: the minutes are over.
+        """
+        if self.minutes is not None and self.seconds > 60 * self.minutes:
+            raise BudgetSpentError(
+                f"the {self.minutes:g} minutes are spent; run the same command again to go on from what is measured, "
+                "or give more --minutes"
+            )
+
+    def task(self, words: str, total: int) -> Progress:
+        """A bar of `total` steps, and the function that moves it; that function raises as `check`."""
+        self.check()
+        task = self.bar.add_task(words, total=total)
+        left = total
+
+        def advance(steps: int) -> None:
+            nonlocal left
+            left -= steps
+            self.bar.update(task, advance=steps, visible=left > 0)
+            self.check()
+
+        return advance
+
+
+def peak_memory() -> int:
+    """Bytes that this process has held at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,79 @@
+"""What a run has found out, kept beside the output: a run that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nncf
+import openvino as ov
+
+from danet.files import write_beside
+
+FOLDER = ".danet-quantize"
+"""Its name in the output folder. It holds statistics and figures, never a model; it may be deleted."""
+
+
+def key_of(*parts: object) -> str:
+    """A name for what was computed from `parts`, JSON values, by these versions of NNCF and OpenVINO."""
+    text = json.dumps([nncf.__version__, ov.__version__, *parts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def files_digest(*paths: Path) -> str:
+    """sha256 over the bytes of files, in order; those that are absent count as empty."""
+    digest = hashlib.sha256()
+    for path in paths:
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+@dataclass
+class Workspace:
+    """Figures and folders by key, each written whole or not at all."""
+
+    folder: Path
+    reused: int = 0
+    """How many entries this run found done."""
+
+    def figures(self, key: str) -> dict[str, Any] | None:
+        """What was kept under `key`; None where nothing was, or where it cannot be read."""
+        try:
+            found = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        self.reused += 1
+        return found if isinstance(found, dict) else None
+
+    def keep(self, key: str, figures: dict[str, Any]) -> None:
+        """Keep figures under `key`."""
+        with write_beside(self.folder / f"{key}.json") as temporary:
+            temporary.write_text(json.dumps(figures), encoding="utf-8")
+
+    def entry(self, key: str) -> Path | None:
+        """The folder that was kept under `key`, or None."""
+        path = self.folder / key
+        if not path.is_dir():
+            return None
+        self.reused += 1
+        return path
+
+    @contextmanager
+    def new_entry(self, key: str) -> Iterator[Path]:
+        """A folder to fill, which is kept under `key` when the block ends well."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=f".{key}.") as scratch:
+            filled = Path(scratch) / key
+            filled.mkdir()
+            yield filled
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+            filled.rename(self.folder / key)

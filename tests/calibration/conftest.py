@@ -1,0 +1,103 @@
+"""A data set that the tiny network does perfectly in float, so that AP lost is quantization's alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from rich.progress import Progress
+
+from danet.commands import main as main_module
+from danet.estimator import PoseEstimator
+from danet.scenes.scene import render_scene
+from danet_calibration.command import COMMAND
+from danet_calibration.data import DataChoice
+from danet_calibration.quantize import Report, quantize
+from danet_calibration.request import Request
+from danet_calibration.watch import Watch
+
+SIZE = (160, 160)
+LENIENT = 0.6
+"""AP that INT8 of random weights may lose here; a broken calibration loses nearly all of the 1.0."""
+WriteSplit = Callable[[Path, str, range], None]
+
+
+@pytest.fixture(scope="session")
+def write_split(tiny_ir: Path) -> WriteSplit:
+    """Writes rendered pictures, two persons each, annotated with what the tiny network answers."""
+
+    def write(folder: Path, split: str, seeds: range) -> None:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}
+        with PoseEstimator(tiny_ir) as estimator:
+            for seed in seeds:
+                scene = render_scene(seed, SIZE, persons=2)
+                image, annotations = scene.to_coco(seed, 10 * seed)
+                name = f"{split}-{seed}.png"
+                cv2.imwrite(str(folder / "images" / name), np.asarray(scene.image))
+                content["images"].append({**image, "file_name": name, "source": f"source {seed % 2}"})
+                poses = estimator.infer(scene.image, scene.boxes)
+                for annotation, keypoints in zip(annotations, poses.keypoints.tolist(), strict=True):
+                    annotation["keypoints"] = [value for x, y in keypoints for value in (x, y, 2)]
+                    content["annotations"].append({**annotation, "num_keypoints": len(keypoints)})
+        (folder / f"{split}.json").write_text(json.dumps(content))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def proven_folder(write_split: WriteSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Splits train and val of different pictures."""
+    folder = tmp_path_factory.mktemp("proven")
+    write_split(folder, "train", range(1, 9))
+    write_split(folder, "val", range(101, 109))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def constant_folder(write_split: WriteSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, but the pictures to calibrate on are all of one colour."""
+    folder = tmp_path_factory.mktemp("constant")
+    write_split(folder, "train", range(1, 9))
+    write_split(folder, "val", range(101, 109))
+    for path in (folder / "images").glob("train-*.png"):
+        cv2.imwrite(str(path), np.full((*SIZE, 3), 128, np.uint8))
+    return folder
+
+
+@pytest.fixture
+def watch() -> Watch:
+    """Bars that nobody sees, and no limit."""
+    return Watch(Progress(disable=True))
+
+
+@pytest.fixture(scope="session")
+def proven_run(proven_folder: Path, tiny_ir: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """The tiny network's IR through the gate, which lets it pass; made once."""
+    out = tmp_path_factory.mktemp("proven-run")
+    request = Request(str(tiny_ir), out, data=DataChoice(proven_folder, samples=8), max_drop=LENIENT)
+    return quantize(request, Watch(Progress(disable=True)), lambda _: lambda _: None)
+
+
+@pytest.fixture
+def quantized(watch: Watch, tmp_path: Path, tiny_ir: Path) -> Callable[..., Report]:
+    """Runs `quantize` on the tiny network with few crops; arguments are the request's."""
+
+    def run(folder: Path, *, model: Path = tiny_ir, samples: int = 8, **options: Any) -> Report:
+        options.setdefault("out", tmp_path / "out")
+        request = Request(str(model), data=DataChoice(folder, samples=samples), **options)
+        return quantize(request, watch, lambda _: lambda _: None)
+
+    return run
+
+
+@pytest.fixture
+def danet_quantize(monkeypatch: pytest.MonkeyPatch, danet: Callable[..., Any]) -> Callable[..., Any]:
+    """Runs a command line of `danet quantize` in this process, be its entry point installed or not."""
+    monkeypatch.setattr(main_module, "commands", lambda: [COMMAND])
+    return lambda *arguments: danet("quantize", *arguments)

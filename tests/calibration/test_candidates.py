@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from danet.errors import InputError
+from danet_calibration.candidates import VideoFrame, dataset_candidates, folder_candidates, video_candidates
+from danet_evaluation.coco import load_split
+
+FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip whose frame n has the grey value 10 n."""
+    path = tmp_path_factory.mktemp("video") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write MJPG")
+    for number in range(FRAMES):
+        writer.write(np.full((48, 64, 3), 10 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def written(path: Path, content: Any) -> Path:
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_data_set_by_its_sources(proven_folder: Path) -> None:
+    found = dataset_candidates(load_split(proven_folder, "train"))
+    assert {one.source for one in found} == {"source 0", "source 1"}
+    assert len(found) == 16
+
+
+def test_whole_pictures_of_a_folder_without_boxes(proven_folder: Path) -> None:
+    found = folder_candidates(proven_folder, None)
+    assert len(found) == 16
+    assert {one.source for one in found} == {"images"}
+    assert all(one.box is None and one.picture.read().shape == (160, 160, 3) for one in found)
+
+
+def test_boxes_of_a_folder(proven_folder: Path, tmp_path: Path) -> None:
+    names = [path.name for path in sorted((proven_folder / "images").iterdir())]
+    content: dict[str, Any] = {name: [] for name in names}
+    content[names[0]] = [[1, 2, 30, 40], [5, 6, 70, 80]]
+    found = folder_candidates(proven_folder, written(tmp_path / "boxes.json", content))
+    assert [one.box.tolist() for one in found if one.box is not None] == [[1, 2, 30, 40], [5, 6, 70, 80]]
+
+
+def test_frames_are_spread_evenly_over_a_video(video: Path) -> None:
+    found = video_candidates(video, None, 5)
+    frames = [one.picture for one in found]
+    assert all(isinstance(frame, VideoFrame) for frame in frames)
+    assert [frame.number for frame in frames if isinstance(frame, VideoFrame)] == [0, 5, 10, 14, 19]
+    for frame in frames:
+        assert abs(float(frame.read().mean()) - 10 * frame.number) < 6  # type: ignore[attr-defined]
+
+
+def test_boxes_of_a_video(video: Path, tmp_path: Path) -> None:
+    boxes = written(
+        tmp_path / "boxes.json", {"3": [[1, 1, 9, 9]], "7": [[0, 0, 9, 9], [2, 2, 8, 8]], "99": [[0, 0, 1, 1]]}
+    )
+    found = video_candidates(video, boxes, 100)
+    assert [(one.picture.number, one.box.tolist()) for one in found if one.box is not None] == [  # type: ignore[attr-defined]
+        (3, [1, 1, 9, 9]),
+        (7, [0, 0, 9, 9]),
+        (7, [2, 2, 8, 8]),
+    ]
+
+
+def test_what_cannot_be_used_is_refused(video: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="not a video file that OpenCV can decode"):
+        video_candidates(tmp_path / "text.mp4", None, 5)
+    with pytest.raises(InputError, match="no pictures"):
+        folder_candidates(tmp_path / "empty", None)
+    with pytest.raises(InputError, match="no frame number below 20"):
+        video_candidates(video, written(tmp_path / "boxes.json", {"40": [[0, 0, 1, 1]]}), 5)
+    with pytest.raises(InputError, match="frame 500 cannot be decoded"):
+        VideoFrame(video, 500).read()

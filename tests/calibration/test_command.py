@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from danet.errors import InputError
+from danet_calibration import convert_hook
+from danet_calibration import gate as gate_module
+from danet_calibration.convert_hook import quantize_checkpoint
+from danet_calibration.data import DataChoice
+from danet_calibration.request import Request
+from danet_calibration.statistics_store import FILE
+from danet_calibration.workspace import FOLDER
+
+Command = Callable[..., Any]
+PROGRAM = """
+import sys
+from danet.commands import main as program
+from danet_calibration.command import COMMAND
+program.commands = lambda: [COMMAND]
+sys.exit(program.main(sys.argv[1:]))
+"""
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*.*") if path.suffix in (".xml", ".bin", ".onnx"))
+
+
+def test_report_on_stdout_and_words_on_stderr(
+    danet_quantize: Command, tiny_ir: Path, proven_folder: Path, tmp_path: Path
+) -> None:
+    done = danet_quantize(
+        tiny_ir,
+        "--data",
+        proven_folder,
+        "--max-drop",
+        0.9,
+        "--samples",
+        6,
+        "--limit",
+        6,
+        "--out",
+        tmp_path,
+        "--json",
+        "-",
+    )
+    assert done.status == 0
+    report = json.loads(done.out)
+    assert report["passed"]
+    assert report["outcomes"][0]["written"] == str(tmp_path / "tiny-int8.xml")
+    assert report["validation"]["persons"] == 6
+    assert "default: AP" in done.err
+    assert "float AP 1.0000" in done.err
+    assert files(tmp_path) == ["tiny-int8.bin", "tiny-int8.xml"]
+
+
+def test_refused_keeps_the_report_and_ends_with_1(
+    danet_quantize: Command, tiny_ir: Path, constant_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate_module, "ladder", lambda first, _: iter([("default", first)]))
+    report = tmp_path / "reports" / "int8.json"
+    done = danet_quantize(
+        tiny_ir, "--data", constant_folder, "--samples", 6, "--out", tmp_path / "out", "--report", report
+    )
+    assert (done.status, done.out, files(tmp_path)) == (1, "", [])
+    assert "openvino INT8 refused, nothing written" in done.err
+    content = json.loads(report.read_text())
+    assert content["outcomes"][0]["written"] is None
+    assert content["outcomes"][0]["attempts"][0]["drop"] > 0.005
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--samples", "0"), ("--max-drop", "-1"), ("--max-drop", "nan"), ("--format", "tensorrt"), ("--minutes", "x")],
+)
+def test_wrong_use_ends_with_2(danet_quantize: Command, tiny_ir: Path, arguments: tuple[str, str]) -> None:
+    assert danet_quantize(tiny_ir, *arguments).status == 2
+
+
+def test_errors_are_one_line(danet_quantize: Command, tiny_ir: Path, tmp_path: Path) -> None:
+    assert "no such file or folder" in danet_quantize(tiny_ir, "--data", tmp_path / "nowhere").error()
+    assert "no such file" in danet_quantize(tmp_path / "none.xml").error()
+    assert "--boxes goes with" in danet_quantize(tiny_ir, "--boxes", tmp_path / "boxes.json").error()
+
+
+def test_convert_hook_asks_for_the_name_that_danet_convert_gives(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    def refuse(request: Request, *_: Any) -> Any:
+        asked.append(request)
+        raise InputError("enough")
+
+    monkeypatch.setattr(convert_hook, "quantize", refuse)
+    with pytest.raises(InputError, match="enough"):
+        quantize_checkpoint(tiny_checkpoint, ["openvino", "onnx", "onnx"], tmp_path, "mine", tmp_path / "data")
+    (request,) = asked
+    assert (request.model, request.out, request.name) == (str(tiny_checkpoint), tmp_path, "mine-int8")
+    assert (request.formats, request.data) == (("openvino", "onnx"), DataChoice(tmp_path / "data"))
+    with pytest.raises(InputError, match="coreml in int8: expected openvino, tflite, onnx"):
+        quantize_checkpoint(tiny_checkpoint, ["coreml"], tmp_path)
+
+
+def test_killed_leaves_no_model_and_the_rerun_goes_on(tiny_ir: Path, proven_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = [sys.executable, "-c", PROGRAM, "quantize", str(tiny_ir), "--data", str(proven_folder), "--out", str(out)]
+    line += ["--max-drop", "0.9", "--samples", "6", "--json", "-"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as killed:
+        deadline = time.monotonic() + 120
+        while not any((out / FOLDER).glob(f"[0-9a-f]*/{FILE}")):
+            assert killed.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+        killed.send_signal(signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    assert files(out) == []
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["reused_results"] >= 2  # the float AP and the statistics
+    assert files(out) == ["tiny-int8.bin", "tiny-int8.xml"]
+
+
+def test_defaults_of_the_command_are_those_of_the_library() -> None:
+    from danet_calibration import command
+    from danet_calibration.request import MAX_DROP
+
+    assert command.MAX_DROP == MAX_DROP
+    assert (DataChoice().samples, DataChoice().rendered) == (command.SAMPLES, command.RENDERED_PERSONS)

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from danet.errors import InputError
+from danet_calibration.data import DataChoice, dataset_digest, find_data
+from danet_evaluation.coco import load_split
+
+
+def test_annotated_folder_gives_both_sides(proven_folder: Path) -> None:
+    data = find_data(DataChoice(proven_folder, samples=6))
+    assert (len(data.chosen), len(data.validation.persons)) == (6, 16)
+    assert "6 crops of" in data.calibration
+    assert data.calibration.endswith("/train")
+    assert data.validation.name.endswith("/val")
+
+
+def test_limit(proven_folder: Path) -> None:
+    assert len(find_data(DataChoice(proven_folder, samples=2, limit=3)).validation.persons) == 4
+
+
+def test_pictures_alone_are_measured_on_rendered_persons(proven_folder: Path) -> None:
+    data = find_data(DataChoice(proven_folder / "images", samples=4, rendered=5))
+    assert (data.validation.name, len(data.chosen)) == ("rendered/5", 4)
+
+
+def test_nothing_given_is_rendered_on_both_sides() -> None:
+    data = find_data(DataChoice(samples=3, rendered=4))
+    assert (len(data.chosen), data.validation.name) == (3, "rendered/4")
+    assert "rendered persons" in data.calibration
+
+
+def test_pictures_on_both_sides_are_refused_under_any_name(proven_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(proven_folder, tmp_path / "copy")
+    shutil.copy(folder / "images" / "val-101.png", folder / "images" / "train-1.png")
+    with pytest.raises(InputError, match=r"are among those of copy/val too, such as .*train-1\.png"):
+        find_data(DataChoice(folder, samples=16))
+
+
+def test_a_split_for_both_is_refused(coco_folder: Path) -> None:
+    with pytest.raises(InputError, match="expected other pictures"):
+        find_data(DataChoice(coco_folder))
+
+
+def test_missing_data(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder"):
+        find_data(DataChoice(tmp_path / "nowhere"))
+
+
+def test_digest_tells_other_persons(proven_folder: Path) -> None:
+    dataset = load_split(proven_folder, "val")
+    assert dataset_digest(dataset) == dataset_digest(load_split(proven_folder, "val"))
+    assert dataset_digest(dataset) != dataset_digest(dataset.first(2))

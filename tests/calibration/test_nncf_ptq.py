@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from danet.embedded import PORTRAIT, PORTRAIT_BOX
+from danet.model_spec import ModelSpec
+from danet_calibration.candidates import Candidate, Photo
+from danet_calibration.crops import CalibrationCrops, cut_crops
+from danet_calibration.graph import ir_operations
+from danet_calibration.ir_format import read_ir
+from danet_calibration.nncf_ptq import Calibration, ignored_scope, quantize_graph
+from danet_calibration.roles import Placed, place
+from danet_calibration.statistics_store import FILE
+from danet_calibration.strategy import Strategy
+from danet_calibration.watch import Watch
+from danet_calibration.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def graph(tiny_ir: Path) -> ov.Model:
+    return read_ir(tiny_ir)
+
+
+@pytest.fixture(scope="module")
+def operations(graph: ov.Model) -> list[Placed]:
+    return place(ir_operations(graph), 128)
+
+
+@pytest.fixture
+def calibration(watch: Watch, tmp_path: Path) -> Calibration:
+    portrait = Candidate(Photo(PORTRAIT), np.array(PORTRAIT_BOX), "portrait")
+    crops = cut_crops([portrait] * 2, ModelSpec(name="tiny", input_size=(128, 96)), tmp_path / "crops")
+    return Calibration(crops, Workspace(tmp_path / "cache"), watch)
+
+
+def quantizers(model: ov.Model) -> set[str]:
+    """Names of the operations that read a quantized feature."""
+    return {
+        target.get_node().get_friendly_name()
+        for node in model.get_ops()
+        if node.get_type_name() == "FakeQuantize"
+        for target in node.output(0).get_target_inputs()
+        if target.get_index() == 0
+    }
+
+
+def heatmaps(model: ov.Model, calibration: Calibration) -> Any:
+    return ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(next(calibration.crops.batches()))[0]
+
+
+@pytest.mark.parametrize("role", ["3x3", "depthwise", "last convolution"])
+def test_a_role_in_float_has_no_quantizer(
+    role: str, graph: ov.Model, operations: list[Placed], calibration: Calibration
+) -> None:
+    strategy = Strategy(bias_correction="none", float_roles=(role,))
+    found = quantizers(quantize_graph(graph, operations, strategy, calibration, "key", "images"))
+    names = {placed.operation.name for placed in operations if placed.role == role}
+    assert names
+    assert not names & found
+    assert {placed.operation.name for placed in operations if placed.role == "1x1"} <= found
+
+
+def test_scope_by_role_and_by_group(operations: list[Placed]) -> None:
+    scope = ignored_scope(operations, Strategy(float_roles=("last convolution",), float_groups=("3x3 @ 1/8",)))
+    expected = [one.operation.name for one in operations if one.role == "last convolution" or one.group == "3x3 @ 1/8"]
+    assert scope.names == expected
+    assert len(expected) == 2
+
+
+@pytest.mark.parametrize("preset", ["performance", pytest.param("mixed", marks=pytest.mark.slow)])
+def test_kept_statistics_give_the_same_graph_without_the_pictures(
+    preset: Any, graph: ov.Model, operations: list[Placed], calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strategy = Strategy(preset=preset)
+    first = quantize_graph(graph, operations, strategy, calibration, "key", "images")
+
+    def no_pictures(_: CalibrationCrops, size: int = 1) -> Iterator[Any]:
+        raise AssertionError(f"crops were read again, by {size}")
+
+    answer = heatmaps(first, calibration)
+    expected = heatmaps(graph, calibration)
+    monkeypatch.setattr(CalibrationCrops, "batches", no_pictures)
+    second = quantize_graph(graph, operations, strategy, calibration, "key", "images")
+    monkeypatch.undo()
+    np.testing.assert_array_equal(heatmaps(second, calibration), answer)
+    assert not np.array_equal(answer, expected)
+
+
+@pytest.mark.parametrize("damage", [pytest.param(b"PK\x03\x04 no zip", marks=pytest.mark.slow), None])
+def test_damaged_statistics_are_collected_anew(
+    damage: bytes | None, graph: ov.Model, operations: list[Placed], calibration: Calibration
+) -> None:
+    strategy = Strategy(bias_correction="none")
+    first = heatmaps(quantize_graph(graph, operations, strategy, calibration, "key", "images"), calibration)
+    path = calibration.workspace.folder / "key" / FILE
+    path.write_bytes(path.read_bytes()[:-200] if damage is None else damage)
+    again = heatmaps(quantize_graph(graph, operations, strategy, calibration, "key", "images"), calibration)
+    np.testing.assert_array_equal(again, first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "strategy", [Strategy(bias_correction="accurate"), Strategy(smooth_quant=0.5), Strategy(weight_bits="8")]
+)
+def test_every_choice_is_carried_out(
+    strategy: Strategy, graph: ov.Model, operations: list[Placed], calibration: Calibration
+) -> None:
+    plain = heatmaps(quantize_graph(graph, operations, Strategy(), calibration, "plain", "images"), calibration)
+    other = heatmaps(quantize_graph(graph, operations, strategy, calibration, "other", "images"), calibration)
+    assert np.isfinite(other).all()
+    assert not np.array_equal(plain, other)
+
+
+def test_nothing_of_nncf_reaches_stdout(
+    graph: ov.Model, operations: list[Placed], calibration: Calibration, capfd: pytest.CaptureFixture[str]
+) -> None:
+    quantize_graph(graph, operations, Strategy(bias_correction="none"), calibration, "key", "images")
+    assert capfd.readouterr().out == ""

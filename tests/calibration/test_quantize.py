@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import openvino as ov
+import pytest
+
+from danet.errors import InputError, ModelFileError, ModelSpecError
+from danet.estimator import PoseEstimator
+from danet.model_spec import ModelSpec
+from danet_calibration import gate as gate_module
+from danet_calibration.gate import WrittenFileError
+from danet_calibration.job import Job
+from danet_calibration.quantize import Report
+from danet_calibration.results import Attempt
+from danet_calibration.strategy import Strategy
+from danet_calibration.workspace import FOLDER
+from danet_evaluation.coco import load_split
+from danet_evaluation.evaluate import run
+
+Quantize = Callable[..., Report]
+ANY = 0.99
+LENIENT = 0.6
+"""As `proven_run`'s."""
+
+
+def models(folder: Path) -> list[str]:
+    """All files that could be taken for a model, hidden folders included."""
+    return sorted(path.name for path in folder.rglob("*") if path.suffix in (".xml", ".bin", ".onnx", ".tflite"))
+
+
+def test_file_says_what_was_measured_and_runs(proven_run: Report, proven_folder: Path, tiny_onnx: Path) -> None:
+    check_written(proven_run, proven_folder, tiny_onnx, "tiny-int8.xml")
+
+
+@pytest.mark.slow
+def test_onnx_file_says_what_was_measured_and_runs(quantized: Quantize, proven_folder: Path, tiny_onnx: Path) -> None:
+    report = quantized(proven_folder, model=tiny_onnx, formats=("onnx",), max_drop=LENIENT)
+    check_written(report, proven_folder, tiny_onnx, "tiny-int8.onnx")
+
+
+def check_written(report: Report, folder: Path, source: Path, name: str) -> None:
+    (outcome,) = report.outcomes
+    assert outcome.written == report.request.out / name
+    dataset = load_split(folder, "val")
+    with PoseEstimator(outcome.written) as estimator:
+        assert estimator.precision.startswith("int8")
+        spec = estimator.spec
+        ap = run(estimator, dataset).evaluation.figures.ap
+    (attempt,) = outcome.attempts
+    assert ap == pytest.approx(attempt.ap, abs=1e-12)
+    assert outcome.float_ap == pytest.approx(1, abs=1e-6)
+    assert (spec.precision, spec.source_sha256) == ("int8", source_spec(source).source_sha256)
+    (metric,) = spec.metrics
+    assert (metric.name, metric.value, metric.data) == ("AP", round(ap, 4), f"{dataset.name}, 16 persons")
+    for words in ("8 crops of", "seed 0", "NNCF", f"AP drop {attempt.drop:.4f}", attempt.strategy.describe()):
+        assert words in (spec.calibration or "")
+
+
+@pytest.mark.slow
+def test_tflite_is_refused_by_the_same_gate_and_has_no_ladder(
+    quantized: Quantize, proven_folder: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("litert_torch")
+    pytest.importorskip("ai_edge_quantizer")
+    report = quantized(proven_folder, model=tiny_checkpoint, formats=("tflite",), max_drop=0.001)
+    (outcome,) = report.outcomes
+    assert (report.passed, outcome.written, len(outcome.attempts), models(tmp_path)) == (False, None, 1, [])
+
+
+def source_spec(path: Path) -> ModelSpec:
+    properties = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    return ModelSpec.from_json(properties["danet.model_spec"])
+
+
+def test_graph_is_of_integers_where_the_strategy_says_so(proven_run: Report, tiny_ir: Path) -> None:
+    written = proven_run.request.out / "tiny-int8.xml"
+    model = ov.Core().read_model(written)
+    nodes = model.get_ops()
+    assert any(node.get_type_name() == "FakeQuantize" for node in nodes)
+    integers = sum(node.data.size for node in nodes if is_constant(node, ov.Type.i8))
+    floats = sum(node.data.size for node in nodes if is_constant(node, ov.Type.f32) or is_constant(node, ov.Type.f16))
+    assert integers > floats
+    small, large = (path.with_suffix(".bin").stat().st_size for path in (written, tiny_ir))
+    assert small < 0.6 * large
+    assert model.input(0).partial_shape[0].is_dynamic
+
+
+def is_constant(node: Any, kind: Any) -> bool:
+    return bool(node.get_type_name() == "Constant" and node.get_element_type() == kind)
+
+
+def test_constant_pictures_are_refused_at_once_and_nothing_is_written(
+    quantized: Quantize, constant_folder: Path, proven_run: Report, tmp_path: Path
+) -> None:
+    report = quantized(constant_folder, max_drop=LENIENT)
+    (outcome,) = report.outcomes
+    (attempt,) = outcome.attempts
+    assert attempt.drop > LENIENT
+    assert (report.passed, outcome.written, models(tmp_path)) == (False, None, [])
+    assert "do the crops show persons?" in outcome.reason
+    assert proven_run.passed  # it is the pictures: all else is the same there
+
+
+@pytest.fixture
+def never_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every attempt loses 0.01 AP; nothing is quantized."""
+
+    def attempt(job: Job, rung: str, strategy: Strategy, reference: float) -> tuple[Attempt, None]:
+        return Attempt(rung, strategy, reference - 0.01, 0.01, 1000, job.max_drop >= 0.01, 0.0), None
+
+    monkeypatch.setattr(gate_module, "attempt", attempt)
+    monkeypatch.setattr(gate_module, "measure_sensitivity", lambda *_: [])
+
+
+@pytest.mark.usefixtures("never_enough")
+def test_refused_by_every_rung_and_an_earlier_file_stays(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tiny-int8.xml").write_text("old")
+    report = quantized(proven_folder, max_drop=0.0099)
+    (outcome,) = report.outcomes
+    assert [attempt.rung for attempt in outcome.attempts] == ["default", "accuracy-aware"]
+    assert (report.passed, outcome.written) == (False, None)
+    assert "the smallest AP drop of 2 attempts is 0.0100, allowed 0.0099" in outcome.reason
+    assert models(tmp_path) == ["tiny-int8.xml"]
+    assert (tmp_path / "out" / "tiny-int8.xml").read_text() == "old"
+    json.dumps(report.to_dict())
+
+
+def test_further_runs_take_over_what_is_the_same(quantized: Quantize, proven_run: Report, proven_folder: Path) -> None:
+    out = proven_run.request.out
+    written = {path.name: path.read_bytes() for path in out.glob("tiny-int8.*")}
+    again = quantized(proven_folder, max_drop=LENIENT, out=out)
+    assert (proven_run.reused, again.reused) == (0, 4)  # float AP, attempt, statistics, AP of the same bytes
+    assert again.outcomes[0].attempts[0].ap == proven_run.outcomes[0].attempts[0].ap
+    assert {path.name: path.read_bytes() for path in out.glob("tiny-int8.*")} == written
+
+
+@pytest.mark.slow
+def test_of_other_crops_the_float_ap_alone_is_taken_over(
+    quantized: Quantize, proven_run: Report, proven_folder: Path
+) -> None:
+    out = proven_run.request.out
+    assert quantized(proven_folder, max_drop=LENIENT, samples=4, out=out, name="other").reused == 1
+
+
+def test_spent_budget_is_refused_with_its_reason(
+    watch: Any, quantized: Quantize, proven_folder: Path, tmp_path: Path
+) -> None:
+    watch.minutes = 1e-9
+    with pytest.raises(Exception, match="minutes are spent"):
+        quantized(proven_folder, max_drop=ANY)
+    assert models(tmp_path) == []
+
+
+def test_report_lists_every_crop(proven_run: Report) -> None:
+    report = proven_run.to_dict()
+    json.dumps(report)
+    assert len(set(report["calibration"]["sha256"])) == 8
+    assert report["calibration"]["sources"] == {"source 0": 4, "source 1": 4}
+    assert report["validation"]["persons"] == 16
+    assert report["peak_memory_bytes"] > 1 << 20
+
+
+def test_float_models_that_cannot_be_used(
+    quantized: Quantize, proven_run: Report, proven_folder: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="is quantized already"):
+        quantized(proven_folder, model=proven_run.request.out / "tiny-int8.xml")
+    with pytest.raises(InputError, match="onnx INT8 is made from a checkpoint"):
+        quantized(proven_folder, model=tiny_ir, formats=("onnx",))
+    with pytest.raises(ModelFileError, match="no embedded model named 'danet73'"):
+        quantized(proven_folder, model=Path("danet73"))
+    bare = ov.Core().read_model(tiny_ir)
+    ov.save_model(bare, tmp_path / "bare.xml")
+    text = (tmp_path / "bare.xml").read_text()
+    (tmp_path / "bare.xml").write_text(text.replace("danet.model_spec", "other"))
+    with pytest.raises(ModelSpecError, match="carries no model spec"):
+        quantized(proven_folder, model=tmp_path / "bare.xml")
+
+
+def test_a_model_that_finds_nobody_cannot_be_gated(quantized: Quantize, proven_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="that a drop of 1 cannot be told"):
+        quantized(proven_folder, max_drop=1.0)
+
+
+def test_file_that_differs_from_the_measured_one_is_not_kept(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([np.zeros(3), np.ones(3)])
+    monkeypatch.setattr(gate_module, "_answer", lambda *_: next(answers))
+    with pytest.raises(WrittenFileError, match="differ from those of the measured file"):
+        quantized(proven_folder, max_drop=ANY)
+    assert models(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_spec_that_does_not_come_back(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = gate_module._answer
+
+    def expecting_another(path: Path, spec: ModelSpec | None, crops: Any) -> Any:
+        return answer(path, spec and replace(spec, licence="another"), crops)
+
+    monkeypatch.setattr(gate_module, "_answer", expecting_another)
+    with pytest.raises(WrittenFileError, match="spec read back differs"):
+        quantized(proven_folder, max_drop=ANY)
+    assert models(tmp_path) == []
+
+
+def test_workspace_holds_no_model(proven_run: Report) -> None:
+    kept = {path.suffix for path in (proven_run.request.out / FOLDER).rglob("*") if path.is_file()}
+    assert kept == {".json", ".npz"}

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.progress import Progress
+
+from danet_calibration.crops import cut_crops
+from danet_calibration.data import DataChoice, find_data
+from danet_calibration.float_model import open_float
+from danet_calibration.formats import FORMATS
+from danet_calibration.job import Job, attempt, prepare, quantized
+from danet_calibration.layer_times import REST, group_times
+from danet_calibration.nncf_ptq import Calibration
+from danet_calibration.results import GroupCost
+from danet_calibration.roles import ROLES
+from danet_calibration.sensitivity import measure_sensitivity
+from danet_calibration.sensitivity_report import markdown_table, report_sensitivity
+from danet_calibration.strategy import Strategy
+from danet_calibration.watch import Watch
+from danet_calibration.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def open_job(proven_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Job]:
+    folder = tmp_path_factory.mktemp("job")
+
+    def make(model: Path, format: str) -> Job:
+        wanted = FORMATS[format]
+        float_model = open_float(str(model), wanted, folder)
+        data = find_data(DataChoice(proven_folder, samples=4, limit=4))
+        crops = cut_crops(data.chosen, float_model.spec, folder / "crops")
+        calibration = Calibration(crops, Workspace(folder / "cache"), Watch(Progress(disable=True)))
+        return prepare(wanted, float_model, calibration, data.validation, 0.5, folder)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def job(open_job: Callable[[Path, str], Job], tiny_ir: Path) -> Job:
+    return open_job(tiny_ir, "openvino")
+
+
+QUANTIZED = ("first convolution", "last convolution")
+NARROW = Strategy(bias_correction="none", float_roles=tuple(role for role in ROLES if role not in QUANTIZED))
+
+
+def test_each_quantized_group_is_measured_alone_and_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    costs = measure_sensitivity(job, NARROW)
+    assert {cost.group for cost in costs} == set(QUANTIZED)
+    drops = [cost.drop for cost in costs]
+    assert drops == sorted(drops, reverse=True)
+    assert all(cost.ap == pytest.approx(1 - cost.drop, abs=1e-6) and not cost.in_float for cost in costs)
+    last = next(cost for cost in costs if cost.group == "last convolution")
+    assert (last.operations, last.weights) == (1, 17 * 16 * 9)
+
+    def no_graph(*_: object) -> None:
+        raise AssertionError("quantized again")
+
+    monkeypatch.setattr("danet_calibration.job.quantized", no_graph)
+    assert measure_sensitivity(job, NARROW) == costs
+
+
+def test_times_go_to_the_groups(job: Job) -> None:
+    crops = next(job.calibration.crops.batches(2))
+    graphs = {"float": job.graph, "int8": quantized(job, NARROW)}
+    times = group_times(graphs, job.operations, crops, threads=1)
+    for found in times.values():
+        assert set(found) == {placed.group for placed in job.operations} | {REST}
+        assert found["first convolution"] > 0
+        assert found["depthwise @ 1/4"] > 0
+    # the float graph's time lies in its convolutions, not where nobody claims it
+    assert times["float"][REST] < sum(times["float"].values()) / 2
+
+
+def test_report_as_table_and_picture(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    groups = [placed.group for placed in job.operations]
+    costs = [GroupCost(group, 1, 10, 0.9, 0.1, number % 2 == 0) for number, group in enumerate(dict.fromkeys(groups))]
+    monkeypatch.setattr("danet_calibration.sensitivity_report.measure_sensitivity", lambda *_, **__: costs)
+    report_sensitivity(job, NARROW, tmp_path)
+    content = json.loads((tmp_path / "sensitivity-openvino.json").read_text())
+    assert [entry["group"] for entry in content["groups"]] == [*(cost.group for cost in costs), REST]
+    assert all(entry["int8_ms"] >= 0 for entry in content["groups"])
+    table = (tmp_path / "sensitivity-openvino.md").read_text()
+    assert table.count("\n| ") == len(costs) + 2  # a heading, and what no group claims
+    assert (tmp_path / "sensitivity-openvino.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_table_cells() -> None:
+    cost = GroupCost("3x3 @ 1/4", 3, 27648, 0.37, 0.0061, False, float_ms=1.234, int8_ms=None)
+    assert markdown_table([cost]).splitlines()[-1] == "| 3x3 @ 1/4 | 3 | 27648 | +0.0061 | 1.23 | - | INT8 |"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("format", ["openvino", "onnx"])
+def test_accuracy_control_gives_back_until_the_drop_is_allowed(
+    format: str, open_job: Callable[[Path, str], Any], tiny_onnx: Path
+) -> None:
+    job = replace(open_job(tiny_onnx, format), max_drop=0.001)
+    first, _ = attempt(job, "default", NARROW, 1.0)
+    assert not first.passed
+    control, graph = attempt(job, "accuracy-aware", replace(NARROW, accuracy_control=True), 1.0)
+    assert control.drop < first.drop
+    assert graph is not None

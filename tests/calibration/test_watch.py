@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+from rich.progress import Progress
+
+from danet_calibration.watch import BudgetSpentError, Watch, peak_memory
+
+
+def test_bars_count_and_go_when_they_are_full() -> None:
+    bar = Progress(disable=True)
+    advance = Watch(bar).task("crops", 3)
+    advance(1)
+    assert (bar.tasks[0].completed, bar.tasks[0].visible) == (1, True)
+    advance(2)
+    assert (bar.tasks[0].completed, bar.tasks[0].visible) == (3, False)
+
+
+def test_work_stops_when_the_minutes_are_over() -> None:
+    watch = Watch(Progress(disable=True), minutes=1)
+    advance = watch.task("crops", 3)
+    advance(1)
+    watch.started -= 61
+    with pytest.raises(BudgetSpentError, match="the 1 minutes are spent; run the same command again"):
+        advance(1)
+    with pytest.raises(BudgetSpentError):
+        watch.task("more", 1)
+
+
+def test_peak_memory_counts_bytes() -> None:
+    before = peak_memory()
+    block = bytearray(64 << 20)
+    block[::4096] = b"x" * len(block[::4096])
+    assert 16 << 20 < before <= peak_memory() < 1 << 40
