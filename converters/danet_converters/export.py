@@ -16,7 +16,7 @@ from danet.backends.registry import load_model
 from danet.errors import DanetError, InputError
 from danet.model_spec import ModelSpec, Precision
 from danet_converters.deployed import DeployedNetwork
-from danet_converters.parity import TOLERANCES, Parity, compare, sample_crops
+from danet_converters.parity import TOLERANCES, Parity, Tolerance, compare, sample_crops
 from danet_converters.simplify import Rewrites, simplify
 from danet_converters.to_onnx import write_onnx
 from danet_converters.to_openvino import write_ir
@@ -94,7 +94,13 @@ def export(checkpoint: Path, target: Target, folder: Path, name: str | None = No
 
 
 def export_network(
-    network: nn.Module, deployed: nn.Module, spec: ModelSpec, target: Target, folder: Path, name: str | None = None
+    network: nn.Module,
+    deployed: nn.Module,
+    spec: ModelSpec,
+    target: Target,
+    folder: Path,
+    name: str | None = None,
+    allowed: Tolerance | None = None,
 ) -> Exported:
     """Write one file of any network to `folder`, if it passes the parity check.
 
@@ -105,6 +111,7 @@ def export_network(
         target: format and precision.
         folder: made if need be.
         name: of the file, without suffix; the spec's if not given.
+        allowed: that the file may differ; by its precision if not given.
 
     Raises:
         ParityError: the file differs from `network` by more than its tolerance; nothing is written.
@@ -114,7 +121,7 @@ def export_network(
     with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
         with torch.no_grad():
             target.write(DeployedNetwork(deployed, spec).eval(), spec, written)
-        parity = _checked(written, network, spec)
+        parity = _checked(written, network, spec, allowed or TOLERANCES[spec.precision])
     return Exported(folder / written.name, parity)
 
 
@@ -133,7 +140,7 @@ def written_whole(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
             written.with_suffix(suffix).replace(path.with_suffix(suffix))
 
 
-def _checked(path: Path, network: nn.Module, spec: ModelSpec) -> Parity:
+def _checked(path: Path, network: nn.Module, spec: ModelSpec, allowed: Tolerance) -> Parity:
     candidate = load_model(path, None, BackendOptions())
     if candidate.spec != spec:
         raise ParityError(f"{path.name}: the spec read back differs from the one written; not kept")
@@ -141,7 +148,6 @@ def _checked(path: Path, network: nn.Module, spec: ModelSpec) -> Parity:
         parity = compare(TorchRunner(network, spec), candidate.backend, spec, sample_crops(spec))
     finally:
         candidate.backend.close()
-    allowed = TOLERANCES[spec.precision]
     if not parity.within(allowed):
         raise ParityError(
             f"{path.name} differs from its checkpoint by {parity.heatmaps:.2g} of the heatmaps' range and "

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from danet.model_spec import ModelSpec
 from danet_benchmarks.rivals.registry import build_rival
 from danet_converters.export import Exported, Target, export_network
+from danet_converters.parity import TOLERANCES
 from danet_converters.simplify import simplify
 from danet_network.model import DANet
+
+TIES = 0.02
+"""Share of the keypoints that may move. The maps of random weights are flat: a rounding of 2e-6 of their range
+decided anew between two cells of SimpleBaseline-R50 on a CPU without AVX-512. Heatmaps are held to the usual bound."""
 
 
 def rival_spec(name: str) -> ModelSpec:
@@ -33,4 +39,6 @@ def export_rival(name: str, target: Target, folder: Path) -> Exported:
     """
     network = build_rival(name)
     deployed = simplify(network, target.rewrites) if isinstance(network, DANet) else network
-    return export_network(network, deployed, rival_spec(name), target, folder)
+    allowed = TOLERANCES[target.precision]
+    allowed = replace(allowed, moved=max(TIES, allowed.moved))
+    return export_network(network, deployed, rival_spec(name), target, folder, allowed=allowed)
