@@ -6,17 +6,12 @@ import argparse
 from pathlib import Path
 
 from danet.commands.command import Command
+from danet.commands.option_types import positive
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 BACKENDS = ("openvino", "onnxruntime", "tflite", "torch", "null")
 PARTS = ("speed", "accuracy")
 EXPORTED = Path("benchmarks/results/exported")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number above 0")
-    return int(text)
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,13 +66,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 def _add_grid(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", nargs="+", choices=BACKENDS, help="by the file's suffix if not given")
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="arithmetic for float parts (fp32)")
-    parser.add_argument("--batch", metavar="N", nargs="+", type=_positive, help="persons to a network call (8)")
-    parser.add_argument("--threads", metavar="N", nargs="+", type=_positive, help="cores to use (all)")
+    parser.add_argument("--batch", metavar="N", nargs="+", type=positive, help="persons to a network call (8)")
+    parser.add_argument("--threads", metavar="N", nargs="+", type=positive, help="cores to use (all)")
     parser.add_argument(
-        "--streams", metavar="N", nargs="+", type=_positive, default=[1], help="network calls in flight (1)"
+        "--streams", metavar="N", nargs="+", type=positive, default=[1], help="network calls in flight (1)"
     )
     parser.add_argument(
-        "--persons", metavar="N", nargs="+", type=_positive, default=[1, 3, 10], help="persons to a frame (1 3 10)"
+        "--persons", metavar="N", nargs="+", type=positive, default=[1, 3, 10], help="persons to a frame (1 3 10)"
     )
 
 
@@ -87,7 +82,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--split", default="val", help="part of the data (val)")
     parser.add_argument("--detections", metavar="FILE", type=Path, help="person boxes as COCO results, for --data")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="the first whole pictures with N persons")
+    parser.add_argument("--limit", metavar="N", type=positive, help="the first whole pictures with N persons")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average, for accuracy")
 
 

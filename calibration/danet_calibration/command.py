@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
+from danet.commands.option_types import not_negative, positive
 from danet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -19,22 +19,6 @@ if TYPE_CHECKING:
 MAX_DROP = 0.005
 SAMPLES = 300
 RENDERED_PERSONS = 300
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number above 0")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value) or value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 0 or more")
-    return value
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,21 +32,21 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="annotated folder as COCO 2017 or people17, folder of pictures, or video (rendered persons)",
     )
     parser.add_argument("--boxes", metavar="FILE", type=Path, help="persons on a folder's pictures or a video's frames")
-    parser.add_argument("--max-drop", metavar="AP", type=_number, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
+    parser.add_argument("--max-drop", metavar="AP", type=not_negative, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
     parser.add_argument("--format", nargs="+", choices=("openvino", "onnx", "tflite"), default=["openvino"])
     parser.add_argument("--name", help="file name without suffix; the model's name with -int8 if not given")
-    parser.add_argument("--samples", metavar="N", type=_positive, default=SAMPLES, help=f"crops ({SAMPLES})")
+    parser.add_argument("--samples", metavar="N", type=positive, default=SAMPLES, help=f"crops ({SAMPLES})")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of crops (0)")
-    parser.add_argument("--minutes", type=_number, help="stop trying after so many; a rerun goes on (no limit)")
+    parser.add_argument("--minutes", type=not_negative, help="stop trying after so many; a rerun goes on (no limit)")
     parser.add_argument(
         "--rendered",
         metavar="N",
-        type=_positive,
+        type=positive,
         default=RENDERED_PERSONS,
         help=f"rendered persons to measure on, without annotated data ({RENDERED_PERSONS})",
     )
-    parser.add_argument("--limit", metavar="N", type=_positive, help="measure on the first pictures with N persons")
+    parser.add_argument("--limit", metavar="N", type=positive, help="measure on the first pictures with N persons")
     parser.add_argument("--sensitivity", metavar="DIR", type=Path, help="also report what each group of layers costs")
     parser.add_argument("--report", metavar="FILE", help="write the report as JSON; also where nothing passes")
     parser.add_argument("--json", metavar="OUT", help="the same; - for stdout")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
 from danet.commands.model_options import add_model_options, open_estimator
+from danet.commands.option_types import positive
 from danet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -24,12 +25,6 @@ if TYPE_CHECKING:
 RENDERED_PERSONS = 500
 SHEET_PERSONS = 24
 WRONG_USE = 2
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number above 0")
-    return int(text)
 
 
 def _score(text: str) -> float:
@@ -47,7 +42,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     on = parser.add_mutually_exclusive_group()
     on.add_argument("--data", metavar="DIR", type=Path, help="folder laid out as COCO 2017 or as people17")
     on.add_argument(
-        "--rendered", metavar="N", type=_positive, help=f"N rendered persons ({RENDERED_PERSONS} if no --data)"
+        "--rendered", metavar="N", type=positive, help=f"N rendered persons ({RENDERED_PERSONS} if no --data)"
     )
     parser.add_argument("--split", default="val", help="part of the data: val, val2017, ... (val)")
     parser.add_argument(
@@ -57,12 +52,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a detector's persons as COCO results, not annotated boxes",
     )
     parser.add_argument("--min-box-score", metavar="X", type=_score, help="leave out boxes that score less (none)")
-    parser.add_argument("--limit", metavar="N", type=_positive, help="the first whole pictures with N persons")
+    parser.add_argument("--limit", metavar="N", type=positive, help="the first whole pictures with N persons")
     parser.add_argument("--per-joint", action="store_true", help="PCK by group of joints as well")
     parser.add_argument("--json", metavar="OUT", help="write the figures as JSON; - for stdout")
     parser.add_argument("--sheet", metavar="OUT", type=Path, help="draw persons from worst to best: a .jpg or .png")
     parser.add_argument(
-        "--sheet-persons", metavar="N", type=_positive, default=SHEET_PERSONS, help=f"how many ({SHEET_PERSONS})"
+        "--sheet-persons", metavar="N", type=positive, default=SHEET_PERSONS, help=f"how many ({SHEET_PERSONS})"
     )
     parser.add_argument(
         "--sheet-truth", action=argparse.BooleanOptionalAction, default=True, help="dots at annotated keypoints (yes)"

@@ -6,13 +6,13 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
-from math import isfinite
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
+from danet.commands.option_types import not_negative, positive
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,34 +23,18 @@ PERSONS = (1, 8)
 SECONDS = 60.0
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number above 0")
-    return int(text)
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value) or value < 0:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 0 or more")
-    return value
-
-
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
     parser.add_argument("--backend", help="openvino, onnxruntime or tflite; by the file's suffix if not given")
     parser.add_argument(
-        "--persons", metavar="N", nargs="+", type=_positive, default=PERSONS, help="persons to a frame (1 8)"
+        "--persons", metavar="N", nargs="+", type=positive, default=PERSONS, help="persons to a frame (1 8)"
     )
     parser.add_argument(
-        "--threads", metavar="N", nargs="+", type=_positive, default=(), help="numbers to try (all, half, ...)"
+        "--threads", metavar="N", nargs="+", type=positive, default=(), help="numbers to try (all, half, ...)"
     )
-    parser.add_argument("--seconds", metavar="S", type=_number, default=SECONDS, help="time to spend (60)")
+    parser.add_argument("--seconds", metavar="S", type=not_negative, default=SECONDS, help="time to spend (60)")
     parser.add_argument(
-        "--max-moved", metavar="X", type=_number, help="share of keypoints that faster arithmetic may move (0.01)"
+        "--max-moved", metavar="X", type=not_negative, help="share of keypoints that faster arithmetic may move (0.01)"
     )
     parser.add_argument("--save", action="store_true", help="keep the choice, for PoseEstimator to use")
     parser.add_argument("--json", metavar="OUT", help="write everything as JSON; - for stdout")
