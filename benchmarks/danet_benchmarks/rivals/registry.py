@@ -29,6 +29,7 @@ from danet_benchmarks.rivals.hrnet import W16, W32, HighResolutionNet
 from danet_benchmarks.rivals.mspn import SingleStagePoseNetwork
 from danet_benchmarks.rivals.simple_baseline import SimpleBaseline
 from danet_network.config import danet_config
+from danet_network.layers import ChannelAttention
 from danet_network.model import DANet
 
 SEED = 0
@@ -99,4 +100,10 @@ def _settle(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = None  # the mean over all passes, here one
+    for attention in network.modules():
+        if isinstance(attention, ChannelAttention):
+            for norm in attention.modules():
+                if isinstance(norm, nn.BatchNorm2d):
+                    # global averages of noise hardly differ: scaled to their spread, a picture's would explode
+                    norm.momentum = 0.0
     network.train()(torch.randn(2, 3, 256, 192))
