@@ -16,7 +16,7 @@ from danet.errors import InputError
 from danet.frame import as_boxes, read_picture
 from danet.scenes.scene import render_scene
 from danet_evaluation.coco import KeypointDataset, Picture
-from danet_evaluation.rendered import FIRST_SEED, FRAME_SIZE, MAX_PERSONS
+from danet_evaluation.rendered import FIRST_SEED, FRAME_SIZE, MAX_PERSONS, RenderedPicture
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 RENDERED_SPAN = 1 << 40
@@ -68,18 +68,6 @@ class VideoFrame:
         if not read:
             raise InputError(f"{self.path}: frame {self.number} cannot be decoded; cut the video or name another")
         return np.asarray(frame, np.uint8)
-
-
-@dataclass(frozen=True)
-class RenderedScene:
-    """A scene that is rendered when it is asked for."""
-
-    seed: int
-    persons: int
-
-    def read(self) -> NDArray[np.uint8]:
-        """The scene's picture (H, W, 3) uint8 BGR."""
-        return render_scene(self.seed, FRAME_SIZE, self.persons).image
 
 
 def dataset_candidates(dataset: KeypointDataset) -> list[Candidate]:
@@ -161,7 +149,7 @@ def rendered_candidates(count: int, seed: int) -> list[Candidate]:
     found: list[Candidate] = []
     while len(found) < count:
         persons = 1 + len(found) % MAX_PERSONS
-        scene = RenderedScene(FIRST_SEED - 1 - int(rng.integers(RENDERED_SPAN)), persons)
+        scene = RenderedPicture(FIRST_SEED - 1 - int(rng.integers(RENDERED_SPAN)), persons)
         boxes = render_scene(scene.seed, FRAME_SIZE, persons).boxes.astype(np.float64)
         found += [Candidate(scene, box, f"{persons} rendered") for box in boxes]
     return found

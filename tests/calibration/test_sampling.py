@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from danet.errors import InputError
-from danet_calibration.candidates import Candidate, RenderedScene, rendered_candidates
+from danet_calibration.candidates import Candidate, rendered_candidates
 from danet_calibration.sampling import choose
-from danet_evaluation.rendered import FIRST_SEED
+from danet_evaluation.rendered import FIRST_SEED, RenderedPicture
 
 
 def candidates(**counts: int) -> list[Candidate]:
     """Persons of heights 1, 2, 3, ... from each source."""
     return [
-        Candidate(RenderedScene(number, 1), np.array([0.0, 0, 10, number + 1]), source)
+        Candidate(RenderedPicture(number, 1), np.array([0.0, 0, 10, number + 1]), source)
         for source, count in counts.items()
         for number in range(count)
     ]
@@ -58,4 +58,4 @@ def test_rendered_persons_are_seeded_and_none_of_the_evaluators() -> None:
     scenes = [one.picture for one in first]
     assert scenes == [one.picture for one in rendered_candidates(6, seed=1)]
     assert scenes != [one.picture for one in rendered_candidates(6, seed=2)]
-    assert all(isinstance(scene, RenderedScene) and scene.seed < FIRST_SEED for scene in scenes)
+    assert all(isinstance(scene, RenderedPicture) and scene.seed < FIRST_SEED for scene in scenes)
