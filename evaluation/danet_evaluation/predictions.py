@@ -13,7 +13,7 @@ from danet.crop import padded_size
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
 from danet_evaluation.coco import Person
-from danet_evaluation.oks import oks_nms
+from danet.oks import oks_nms
 
 NMS_THRESHOLD = 0.9
 """OKS above which two predictions of a picture are one person (SimpleBaseline, HRNet)."""

@@ -27,6 +27,14 @@ class InputError(DanetError, ValueError):
     """A frame, boxes or an argument is not what the call accepts."""
 
 
+class DetectorError(DanetError):
+    """A person detector could not be loaded, its output is not understood, or it failed on a frame."""
+
+
+class SourceError(DanetError):
+    """A video, camera or folder could not be opened, or stopped giving frames."""
+
+
 class MissingExtraError(DanetError, ImportError):
     """A library that an optional part needs is not installed.
 

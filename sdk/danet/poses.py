@@ -33,6 +33,8 @@ class Poses:
     """Names of the K keypoints."""
     skeleton: tuple[tuple[int, int], ...] = COCO_SKELETON
     """Pairs of keypoint indices that form limbs."""
+    ids: NDArray[np.int64] | None = None
+    """(N,) int64: who it is, the same over all frames; None where nobody is tracked."""
 
     def __len__(self) -> int:
         return len(self.keypoints)
@@ -47,7 +49,13 @@ class Poses:
             IndexError: no such person, or a mask of another length.
         """
         chosen = np.arange(len(self))[index].reshape(-1)
-        return replace(self, keypoints=self.keypoints[chosen], scores=self.scores[chosen], boxes=self.boxes[chosen])
+        return replace(
+            self,
+            keypoints=self.keypoints[chosen],
+            scores=self.scores[chosen],
+            boxes=self.boxes[chosen],
+            ids=None if self.ids is None else self.ids[chosen],
+        )
 
     @property
     def person_scores(self) -> NDArray[np.float32]:
@@ -76,8 +84,8 @@ class Poses:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain lists and numbers: for each person its box, score and named keypoints [x, y, score]."""
-        persons = []
+        """Plain lists and numbers: for each person its id, if tracked, box, score and named keypoints [x, y, score]."""
+        persons: list[dict[str, Any]] = []
         for box, score, points, scores in zip(self.boxes, self.person_scores, self.keypoints, self.scores, strict=True):
             named = {
                 name: [round(float(x), 2), round(float(y), 2), round(float(value), 4)]
@@ -90,14 +98,25 @@ class Poses:
                     "keypoints": named,
                 }
             )
+        if self.ids is not None:
+            persons = [{"id": int(one), **person} for one, person in zip(self.ids, persons, strict=True)]
         return {"persons": persons}
 
     def to_json(self) -> str:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict())
 
-    def draw(self, frame: NDArray[np.uint8], *, threshold: float = 0.2, boxes: bool = False) -> NDArray[np.uint8]:
-        """A copy of `frame` (H, W, 3) uint8 BGR with skeletons; keypoints below `threshold` are left out."""
+    def draw(
+        self, frame: NDArray[np.uint8], *, threshold: float = 0.2, boxes: bool = False, ids: bool = True
+    ) -> NDArray[np.uint8]:
+        """A copy of `frame` (H, W, 3) uint8 BGR with skeletons, the surer the more opaque.
+
+        Args:
+            frame: left as it is.
+            threshold: keypoints of lower scores are left out.
+            boxes: draw boxes as well.
+            ids: write the ids of tracked persons.
+        """
         return draw_poses(
             frame,
             self.keypoints,
@@ -107,6 +126,7 @@ class Poses:
             self.skeleton,
             threshold=threshold,
             with_boxes=boxes,
+            ids=self.ids if ids else None,
         )
 
     def to_supervision(self) -> Any:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from danet_evaluation.oks import COCO_SIGMAS, oks, oks_nms, paired_oks
+from danet.oks import COCO_SIGMAS, oks, oks_nms, paired_oks
 
 HALF = np.full(17, 0.5)  # (2 sigma)^2 = 1: OKS is exp(-d^2 / (2 area))
 

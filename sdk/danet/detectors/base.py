@@ -1,0 +1,78 @@
+"""What a person detector is: a frame in, boxes and scores out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.errors import DetectorError, InputError
+from danet.frame import as_boxes
+
+
+class Detections(NamedTuple):
+    """The persons that a detector found in one frame, best first."""
+
+    boxes: NDArray[np.float32]
+    """(N, 4) float32 xyxy, pixels of the frame, edges."""
+    scores: NDArray[np.float32]
+    """(N,) float32 in [0, 1]; 1 where a detector gives none."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds persons. `danet.detectors` has two; an object of your own needs this one method."""
+
+    def detect(self, frame: NDArray[np.uint8]) -> Detections:
+        """The persons in a frame (H, W, 3) uint8 BGR."""
+        ...
+
+
+DetectFunction = Callable[[NDArray[np.uint8]], Any]
+"""Any callable frame -> boxes (N, 4) xyxy, or -> (boxes, scores)."""
+
+
+class CallableDetector:
+    """A plain function as a Detector.
+
+    Args:
+        function: frame (H, W, 3) uint8 BGR -> boxes (N, 4) xyxy in frame pixels, or a pair of them and scores (N,).
+    """
+
+    def __init__(self, function: DetectFunction) -> None:
+        self._function = function
+
+    def detect(self, frame: NDArray[np.uint8]) -> Detections:
+        """The persons in a frame (H, W, 3) uint8 BGR.
+
+        Raises:
+            DetectorError: the function raised, or gave what are no boxes.
+        """
+        try:
+            found = self._function(frame)
+            pair = isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 1
+            boxes, scores = found if pair else (found, None)
+            edges = as_boxes(boxes if boxes is not None else (), "xyxy", (frame.shape[0], frame.shape[1]))
+            values = np.ones(len(edges)) if scores is None else np.asarray(scores, np.float64)
+        except InputError as error:
+            raise DetectorError(f"the detector's boxes cannot be used: {error}") from error
+        except Exception as error:  # whatever a user's function raises
+            raise DetectorError(f"the detector raised {type(error).__name__}: {error}") from error
+        if values.shape != (len(edges),):
+            raise DetectorError(f"the detector gave {len(edges)} boxes and scores of shape {values.shape}")
+        return Detections(edges.astype(np.float32), values.astype(np.float32))
+
+
+def as_detector(detector: Detector | DetectFunction) -> Detector:
+    """A Detector as it is; any other callable wrapped.
+
+    Raises:
+        InputError: neither of the two.
+    """
+    if isinstance(detector, Detector):
+        return detector
+    if callable(detector):
+        return CallableDetector(detector)
+    raise InputError(f"detector of type {type(detector).__name__}, expected an object with detect(frame) or a callable")

@@ -1,0 +1,1 @@
+"""Persons followed from frame to frame: ids that stay, keypoints that do not jitter."""

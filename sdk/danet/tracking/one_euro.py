@@ -1,0 +1,119 @@
+"""One-Euro filter for keypoints: steady where a person is still, without lag where it moves.
+
+Casiez, Roussel, Vogel: 1 Euro Filter: a simple speed-based low-pass filter for noisy input in interactive systems
+(CHI 2012). An exponential filter whose cutoff grows with the speed: cutoff = min_cutoff + beta * |speed|.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite, pi
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.errors import InputError
+
+
+@dataclass(frozen=True)
+class OneEuroSettings:
+    """How strongly keypoints are smoothed.
+
+    Args:
+        min_cutoff: Hz; the cutoff of a keypoint at rest. Lower is steadier. The time constant at rest is
+            1 / (2 pi min_cutoff) seconds.
+        beta: Hz per (pixel per second): how fast the cutoff grows with speed. Higher lags less. `Tracker` counts
+            in pixels of a person scaled to `REFERENCE_HEIGHT`, so that near and far persons are smoothed alike.
+        speed_cutoff: Hz; the cutoff of the filter of the speed itself (`dcutoff` in the paper).
+        reset_s: seconds without a sample after which the filter starts anew.
+        trusted_score: a keypoint of this score or more counts in full, less counts in proportion: its own filter
+            gain is multiplied by score / trusted_score.
+    """
+
+    min_cutoff: float = 1.0
+    beta: float = 0.02
+    speed_cutoff: float = 1.0
+    reset_s: float = 1.0
+    trusted_score: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name in ("min_cutoff", "speed_cutoff", "reset_s", "trusted_score"):
+            _expect(name, getattr(self, name), above_zero=True)
+        _expect("beta", self.beta, above_zero=False)
+
+
+def _expect(name: str, value: float, *, above_zero: bool) -> None:
+    if not isfinite(value) or value < 0 or (above_zero and value == 0):
+        raise InputError(f"{name} is {value!r}, expected a finite number {'above 0' if above_zero else 'of 0 or more'}")
+
+
+def smoothing_gain(cutoff: NDArray[np.float64] | float, dt: float) -> NDArray[np.float64]:
+    """Share of a new sample in the filtered value, for cutoffs in Hz and a step of dt seconds (the paper's alpha)."""
+    return np.asarray(1 / (1 + 1 / (2 * pi * np.asarray(cutoff, np.float64) * dt)))
+
+
+class OneEuroFilter:
+    """Smooths the keypoints of one person over time.
+
+    Args:
+        settings: how strongly.
+    """
+
+    def __init__(self, settings: OneEuroSettings | None = None) -> None:
+        self.settings = settings or OneEuroSettings()
+        self._time_s: float | None = None
+        self._points: NDArray[np.float64] = np.empty((0, 2))
+        self._speed: NDArray[np.float64] = np.empty((0, 2))
+        self._last: NDArray[np.float64] = np.empty((0, 2))
+
+    def __call__(
+        self,
+        points: NDArray[np.floating],
+        time_s: float,
+        scores: NDArray[np.floating] | None = None,
+        scale: float = 1.0,
+    ) -> NDArray[np.float32]:
+        """The smoothed keypoints (K, 2) float32, in the same pixels as `points`.
+
+        Args:
+            points: (K, 2), pixels.
+            time_s: when they were seen, seconds; steps may differ from each other.
+            scores: (K,) in [0, 1]; None: all count in full.
+            scale: pixels of `beta` to one pixel of `points`.
+
+        Raises:
+            InputError: a time before the last one, another number of keypoints, or points that are not finite.
+        """
+        now = np.asarray(points, np.float64)
+        self._check(now, time_s)
+        if self._time_s is None or time_s - self._time_s > self.settings.reset_s:
+            self._points, self._last, self._speed = now.copy(), now.copy(), np.zeros_like(now)
+        elif time_s > self._time_s:
+            self._step(now, time_s - self._time_s, scores, scale)
+        self._time_s = time_s
+        return self._points.astype(np.float32)
+
+    def _check(self, points: NDArray[np.float64], time_s: float) -> None:
+        if not np.isfinite(points).all():
+            raise InputError("keypoints to be smoothed are not all finite")
+        if self._time_s is None:
+            return
+        if not time_s >= self._time_s:
+            raise InputError(f"time {time_s:.3f} s comes after {self._time_s:.3f} s; expected times that do not fall")
+        if points.shape != self._points.shape:
+            raise InputError(f"keypoints of shape {points.shape} after some of shape {self._points.shape}")
+
+    def _step(self, points: NDArray[np.float64], dt: float, scores: NDArray[np.floating] | None, scale: float) -> None:
+        settings = self.settings
+        trust = 1.0 if scores is None else np.clip(np.asarray(scores)[:, None] / settings.trusted_score, 0, 1)
+        # the speed of the raw samples, as in the paper's own code; a doubtful sample's speed is doubtful as well
+        speed = (points - self._last) / dt
+        self._speed += trust * smoothing_gain(settings.speed_cutoff, dt) * (speed - self._speed)
+        pace = scale * np.linalg.norm(self._speed, axis=1, keepdims=True)
+        gain = smoothing_gain(settings.min_cutoff + settings.beta * pace, dt)
+        self._points = self._points + trust * gain * (points - self._points)
+        self._last = points.copy()
+
+    def moved(self, factor: NDArray[np.float64]) -> None:
+        """The frame was scaled by `factor` (2,) x, y: what is remembered is scaled with it."""
+        self._points, self._last, self._speed = self._points * factor, self._last * factor, self._speed * factor

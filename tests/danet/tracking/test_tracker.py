@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.danet.tracking.conftest import World
+
+from danet.detectors.base import Detections
+from danet.errors import InputError
+from danet.poses import Poses
+from danet.tracking.one_euro import OneEuroSettings
+from danet.tracking.tracker import Tracker, TrackerSettings
+
+SIZE = (480, 640)
+FPS = 25.0
+Person = Callable[[float, float], NDArray[np.float64]]
+
+
+def step(tracker: Tracker, world: World, index: int) -> Poses:
+    found = world.detect() if tracker.detection_due else None
+    return tracker.update(world.infer(tracker.boxes(SIZE, index / FPS, found)))
+
+
+def who_is_who(poses: Poses, world: World) -> dict[int, int]:
+    """Name in the world -> id, for the persons returned."""
+    assert poses.ids is not None
+    names: dict[int, int] = {}
+    for points, one in zip(poses.keypoints, poses.ids, strict=True):
+        ways = {name: float(np.abs(points - true).mean()) for name, true in world.persons.items()}
+        names[min(ways, key=lambda name: ways[name])] = int(one)
+    return names
+
+
+def test_one_person_keeps_its_id_and_the_detector_rests(world: World, person: Person) -> None:
+    tracker, runs = Tracker(TrackerSettings(detect_every=10)), 0
+    for index in range(60):
+        world.persons = {1: person(100 + 5 * index, 240)}
+        runs += tracker.detection_due
+        poses = step(tracker, world, index)
+        if index:
+            assert poses.ids is not None
+            assert poses.ids.tolist() == [1]
+    assert runs == 6
+
+
+def test_nobody(world: World) -> None:
+    tracker = Tracker()
+    for index in range(30):
+        poses = step(tracker, world, index)
+        assert len(poses) == 0
+        assert poses.ids is not None
+        assert poses.keypoints.shape == (0, 17, 2)
+        assert poses.boxes.shape == (0, 4)
+
+
+def test_unsmoothed_keypoints_are_the_estimators(world: World, person: Person) -> None:
+    tracker = Tracker(smoothing=None)
+    for index in range(5):
+        world.persons = {1: person(100 + 9 * index, 240)}
+        poses = step(tracker, world, index)
+    np.testing.assert_allclose(poses.keypoints[0], world.persons[1], atol=1e-3)
+
+
+def test_smoothing_steadies(person: Person) -> None:
+    found = {}
+    for smoothing in (OneEuroSettings(), None):
+        world = World(noise=2.0)
+        world.persons = {1: person(300, 240)}
+        tracker = Tracker(smoothing=smoothing)
+        track = [step(tracker, world, index).keypoints for index in range(60)]
+        found[smoothing is None] = np.diff(np.array(track[1:]), 2, axis=0).std()
+    assert found[False] < 0.3 * found[True]
+
+
+def test_crossing_persons_keep_their_ids(world: World, person: Person) -> None:
+    """The farther one is hidden for about half a second and comes out on the other side."""
+    world.order = [1, 2]
+    tracker, hidden, first = Tracker(), 0, {}
+    for index in range(75):
+        world.persons = {1: person(150 + 4 * index, 240), 2: person(450 - 4 * index, 236)}
+        poses = step(tracker, world, index)
+        hidden += len(poses) < 2 and index > 5
+        if index == 5:
+            first = who_is_who(poses, world)
+    assert 5 < hidden < 25
+    assert len(first) == 2
+    assert who_is_who(poses, world) == first
+
+
+def test_one_behind_another_is_not_returned_twice(world: World, person: Person) -> None:
+    world.order = [1, 2]
+    tracker = Tracker()
+    for index in range(60):
+        world.persons = {1: person(300, 240), 2: person(500 - 4 * min(index, 50), 240)}
+        poses = step(tracker, world, index)
+        places = poses.keypoints.mean(1)
+        gaps = np.linalg.norm(places[:, None] - places[None], axis=2)[~np.eye(len(places), dtype=bool)]
+        assert (gaps > 20).all()
+
+
+def test_who_leaves_is_gone_and_who_comes_is_new(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(keep_lost_s=1.0))
+    seen = set()
+    for index in range(200):
+        away = 50 <= index < 120
+        world.persons = {} if away else {1: person(300, 240)}
+        poses = step(tracker, world, index)
+        assert len(poses) == 0 or not away
+        seen |= set(poses.ids.tolist() if poses.ids is not None else [])
+    assert seen == {1, 2}
+
+
+def test_back_soon_under_the_same_id(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(keep_lost_s=2.0))
+    for index in range(100):
+        world.persons = {} if 50 <= index < 75 else {1: person(300, 240)}
+        poses = step(tracker, world, index)
+    assert poses.ids is not None
+    assert poses.ids.tolist() == [1]
+
+
+def test_a_lost_person_calls_the_detector_sooner(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(detect_every=1000, detect_every_lost=3))
+    runs = []
+    for index in range(40):
+        world.persons = {} if 20 <= index < 26 else {1: person(300, 240)}
+        if tracker.detection_due:
+            runs.append(index)
+        poses = step(tracker, world, index)
+    assert runs[:3] == [0, 21, 24]
+    assert poses.ids is not None
+    assert poses.ids.tolist() == [1]
+
+
+def test_detection_on_request(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(detect_every=1000))
+    world.persons = {1: person(200, 240)}
+    for index in range(5):
+        step(tracker, world, index)
+    world.persons[2] = person(450, 240)
+    assert not tracker.detection_due
+    tracker.request_detection()
+    assert tracker.detection_due
+    for index in range(5, 8):
+        poses = step(tracker, world, index)
+    assert len(poses) == 2
+    assert not tracker.detection_due
+
+
+def test_the_detector_may_miss_a_person_for_a_while(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(detect_every=5, undetected=3))
+    world.persons = {1: person(300, 240)}
+    counts = []
+    for index in range(60):
+        world.blind = {1} if index > 10 else set()
+        counts.append(len(step(tracker, world, index)))
+    assert all(counts[1:26])
+    assert counts[-1] == 0  # what no detector confirms may be a coat rack
+
+
+def test_a_new_frame_size_scales_what_is_known(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(detect_every=1000))
+    for index in range(4):
+        world.persons = {1: person(200, 240)}
+        step(tracker, world, index)
+    world.persons = {1: 1.5 * person(200, 240)}
+    poses = tracker.update(world.infer(tracker.boxes((720, 960), 4 / FPS, None)))
+    assert poses.ids is not None
+    assert poses.ids.tolist() == [1]
+    np.testing.assert_allclose(poses.keypoints[0], world.persons[1], atol=3)
+
+
+def test_few_sure_keypoints_fall_back_on_boxes(world: World, person: Person) -> None:
+    """Upper body in one frame, legs in the next: no keypoint in common, the boxes decide."""
+    tracker = Tracker(TrackerSettings(detect_every=1000, pose_score=0.1))
+    world.persons = {1: person(300, 240)}
+    for index in range(8):
+        found = world.detect() if tracker.detection_due else None
+        poses = world.infer(tracker.boxes(SIZE, index / FPS, found))
+        if index > 3:
+            # the arms' and hips' side of the body alternates
+            poses.scores[:, slice(5, None, 2) if index % 2 else slice(6, None, 2)] = 0.05
+        result = tracker.update(poses)
+    assert result.ids is not None
+    assert result.ids.tolist() == [1]
+
+
+def test_scores_below_the_threshold_start_nobody(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(new_box_score=0.5))
+    world.persons = {1: person(300, 240)}
+    for index in range(5):
+        found = world.detect()
+        weak = Detections(found.boxes, found.scores * np.float32(0.4))
+        assert len(tracker.update(world.infer(tracker.boxes(SIZE, index / FPS, weak)))) == 0
+
+
+@pytest.mark.parametrize("time_s", [1.0, 0.5, float("nan")])
+def test_times_must_grow(time_s: float) -> None:
+    tracker = Tracker()
+    tracker.boxes(SIZE, 1.0, None)
+    with pytest.raises(InputError, match="times must grow"):
+        tracker.boxes(SIZE, time_s, None)
+
+
+def test_poses_of_other_boxes(world: World, person: Person) -> None:
+    tracker = Tracker()
+    world.persons = {1: person(300, 240)}
+    boxes = tracker.boxes(SIZE, 0.0, world.detect())
+    with pytest.raises(InputError, match="2 poses for 1 boxes"):
+        tracker.update(world.infer(np.concatenate((boxes, boxes))))
+
+
+@pytest.mark.parametrize("bad", [{"detect_every": 0}, {"match": float("nan")}, {"keep_lost_s": -1.0}])
+def test_bad_settings(bad: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(bad))):
+        TrackerSettings(**bad)  # type: ignore[arg-type]
