@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -206,6 +206,25 @@ def test_runs_of_two_seeds_differ(config: TrainConfig, tmp_path: Path) -> None:
     one = run(replace(config, phases=config.phases[:1]), tmp_path / "one")
     other = run(replace(config, phases=config.phases[:1], seed=4), tmp_path / "other")
     assert len(differing(one.state(), other.state())) > 100
+
+
+@pytest.fixture
+def _any_algorithms() -> Iterator[None]:
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("_any_algorithms")
+def test_deterministic_runs_end_in_the_same_bits(config: TrainConfig, tmp_path: Path) -> None:
+    states = []
+    for name in ("first", "second"):
+        trainer = trainer_of(replace(config, deterministic=True))
+        assert torch.are_deterministic_algorithms_enabled()
+        train(trainer, tmp_path / name, silent, silent)
+        states.append(trainer.average.state_dict())
+    assert not differing(*states)
+    trainer_of(config)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_finished_run_is_not_run_again(config: TrainConfig, tmp_path: Path) -> None:

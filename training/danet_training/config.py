@@ -109,6 +109,9 @@ class TrainConfig:
     bf16: bool = True
     """Mixed precision, where the device computes in bfloat16."""
     seed: int = 0
+    deterministic: bool = False
+    """Only operations of torch that give the same bits each time; one that has no such form raises. CPUs give the
+    same bits without it; on GPUs it costs speed."""
     workers: int = 1
     """Processes that make crops for each training process; no more than its cores. 0: none, it makes them itself."""
     checkpoint_minutes: float = 5.0

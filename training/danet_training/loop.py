@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -45,6 +46,15 @@ def training_spec(config: TrainConfig) -> ModelSpec:
     )
 
 
+def _choose_algorithms(deterministic: bool) -> None:
+    """Set for the whole process which of its algorithms torch may use."""
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = False
+    if deterministic:
+        # read by cuBLAS when it starts; without it torch refuses its matrix products (CUDA's notes on reproducibility)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
 class Trainer:
     """Owns the model, its average, the optimiser and the count of samples seen."""
 
@@ -52,6 +62,7 @@ class Trainer:
         self, config: TrainConfig, spec: ModelSpec, device: torch.device, processes: Processes = ALONE
     ) -> None:
         torch.manual_seed(config.seed)
+        _choose_algorithms(config.deterministic)
         self.processes = processes
         self.config = config
         self.spec = spec
