@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp
 
 import numpy as np
@@ -15,9 +15,11 @@ VELOCITY_S = 0.2
 """Time constant of the averaged velocity, seconds."""
 COAST_S = 1.0
 """Time constant with which an unseen person is thought to slow down, seconds."""
-BOX_S = 0.15
-"""Time constant with which the box takes the size of the latest pose, seconds: an arm that is lost for a frame
-does not cut the next crop."""
+GROW_S, SHRINK_S = 0.15, 1.0
+"""Time constants with which the box takes the extent of the latest pose, seconds: slow to shrink, since legs that are
+not sure for some frames must not be cut off by the next crop, which would never find them again."""
+DETECTED_SHARE = 0.5
+"""Of a detector's box in the box of a person whom it found."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,8 @@ class Sighting:
     sure: NDArray[np.bool_]
     """(K,) keypoints that count; two or more."""
     time_s: float
+    detected: NDArray[np.float64] | None = None
+    """(4,) xyxy, the detector's box of this person, where it ran and found it."""
 
 
 @dataclass(eq=False)
@@ -56,7 +60,8 @@ class Track:
     """(4,) xyxy, frame pixels, at the time of the last sighting."""
 
     def __post_init__(self) -> None:
-        self.box = keypoint_box(self.last.points, self.last.sure)
+        box = keypoint_box(self.last.points, self.last.sure)
+        self.box = box if self.last.detected is None else _hull(box, self.last.detected)
 
     def unseen_s(self, time_s: float) -> float:
         """Seconds since the last sighting."""
@@ -83,16 +88,27 @@ class Track:
             self.velocity = self.velocity + (1 - exp(-dt / VELOCITY_S)) * (way / dt - self.velocity)
         else:
             way = np.zeros(2)
-        fresh = keypoint_box(sighting.points, sighting.sure)
-        gain = 1 - exp(-dt / BOX_S) if common.any() else 1.0
-        carried = self.box + np.tile(way, 2)
-        self.box = carried + gain * (fresh - carried)
+        self.box = self._fitted(self.box + np.tile(way, 2), sighting, dt)
         self.last, self.lost, self.sightings = sighting, False, self.sightings + 1
+
+    def _fitted(self, box: NDArray[np.float64], sighting: Sighting, dt: float) -> NDArray[np.float64]:
+        """The box carried along, drawn toward the pose and the detection."""
+        fresh = keypoint_box(sighting.points, sighting.sure)
+        outward = np.array((-1, -1, 1, 1)) * (fresh - box) > 0
+        # the fewer keypoints are sure, the less they say of where the person ends
+        shrink = (1 - exp(-dt / SHRINK_S)) * float(sighting.sure.mean())
+        box = box + np.where(outward, 1 - exp(-dt / GROW_S), shrink) * (fresh - box)
+        return box if sighting.detected is None else box + DETECTED_SHARE * (sighting.detected - box)
 
     def scale(self, factor: NDArray[np.float64]) -> None:
         """The frame's size changed by `factor` (2,) x, y."""
         last = self.last
-        self.last = Sighting(last.points * factor, last.scores, last.sure, last.time_s)
+        self.last = replace(last, points=last.points * factor, detected=None)
         self.box, self.velocity = self.box * np.tile(factor, 2), self.velocity * factor
         if self.smoother is not None:
             self.smoother.moved(factor)
+
+
+def _hull(box: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The box (4,) around both."""
+    return np.concatenate((np.minimum(box[:2], other[:2]), np.maximum(box[2:], other[2:])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,10 @@ REFERENCE_HEIGHT = 256.0
 DEFAULT_SMOOTHING = OneEuroSettings()
 NEEDED = 4
 """Sure keypoints without which a pose is no sighting."""
+DETECTED_IOU, DETECTED_LOST_IOU = 0.4, 0.2
+"""IoU of expected and detected box from which they are of one person; where an unseen one went is less sure."""
+DETECTED_EASE = 0.5
+"""Factor on what is asked of a known person's pose where the detector has found it as well."""
 VISIBLE = 0.1
 """Share of its box in the frame below which a person has left."""
 
@@ -62,6 +67,18 @@ class TrackerSettings:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected a number of 0 or more")
 
 
+@dataclass(frozen=True, eq=False)
+class Crop:
+    """A box that is looked into, and why."""
+
+    box: NDArray[np.float64]
+    """(4,) xyxy, frame pixels."""
+    track: Track | None
+    """Who is expected there; None: whom the detector found and nobody knows yet."""
+    detected: NDArray[np.float64] | None = None
+    """(4,) xyxy, the detector's box."""
+
+
 class Tracker:
     """Gives the boxes of each frame's crops, and ids to the poses found in them.
 
@@ -83,7 +100,7 @@ class Tracker:
         self.settings = settings or TrackerSettings()
         self.smoothing = smoothing
         self._tracks: list[Track] = []
-        self._origins: list[Track | None] = []
+        self._crops: list[Crop] = []
         self._last_id = 0
         self._since_detection: int | None = None
         self._asked = False
@@ -122,11 +139,11 @@ class Tracker:
         self._tracks = [track for track in self._tracks if not track.lost or track.unseen_s(time_s) <= keep]
         self._since_detection = (self._since_detection or 0) + 1
         followed = [track for track in self._tracks if not track.lost]
-        expected = np.array([track.expected_box(time_s) for track in followed]).reshape(-1, 4)
-        self._origins = list(followed)
+        self._crops = [Crop(track.expected_box(time_s), track) for track in followed]
         if detections is not None:
-            expected = self._with_detections(followed, expected, detections)
-        return self._inside(expected, frame_size).astype(np.float32)
+            self._crops = self._with_detections(detections)
+        self._crops = [crop for crop in self._crops if self._plausible(crop, frame_size)]
+        return np.array([crop.box for crop in self._crops], np.float32).reshape(-1, 4)
 
     def _fit_to(self, size: tuple[int, int]) -> None:
         if self._size not in (None, size):
@@ -135,36 +152,44 @@ class Tracker:
                 track.scale(np.array((size[1] / before[1], size[0] / before[0])))
         self._size = size
 
-    def _with_detections(
-        self, followed: list[Track], expected: NDArray[np.float64], detections: Detections
-    ) -> NDArray[np.float64]:
-        """Expected boxes drawn toward the detections that they overlap, then the boxes of new persons."""
+    def _with_detections(self, detections: Detections) -> list[Crop]:
+        """Expected boxes drawn toward the detections that they overlap, then those of lost and of new persons."""
         self._since_detection, self._asked = 0, False
         found = np.asarray(detections.boxes, np.float64).reshape(-1, 4)
-        pairs = pairs_by_similarity(iou(expected, found), 0.4)
-        for track in followed:
-            track.undetected += 1
-        for row, column in pairs:
-            followed[row].undetected = 0
-            expected[row] = (expected[row] + found[column]) / 2
-        known = {column for _, column in pairs}
+        free = set(range(len(found)))
+        crops = {id(crop.track): crop for crop in self._crops}
+        lost = [track for track in self._tracks if track.lost]
+        for track in self._tracks:
+            track.undetected += not track.lost
+        for tracks, least in (([crop.track for crop in self._crops], DETECTED_IOU), (lost, DETECTED_LOST_IOU)):
+            for track, column in self._overlapping(tracks, found, sorted(free), least):
+                expected = track.expected_box(self._time_s)
+                box = found[column] if track.lost else (expected + found[column]) / 2
+                crops[id(track)] = Crop(box, track, found[column])
+                track.undetected = 0
+                free.discard(column)
         enough = detections.scores >= self.settings.new_box_score
-        new = [column for column in range(len(found)) if column not in known and enough[column]]
-        self._origins += [None] * len(new)
-        return np.concatenate((expected, found[new]))
+        return [
+            *crops.values(),
+            *(Crop(found[column], None, found[column]) for column in sorted(free) if enough[column]),
+        ]
 
-    def _inside(self, boxes: NDArray[np.float64], frame_size: tuple[int, int]) -> NDArray[np.float64]:
-        """Without those of persons who have left the frame or whom the detector does not confirm."""
-        kept = []
-        for row, (box, track) in enumerate(zip(boxes, self._origins, strict=True)):
-            if track is not None and (
-                share_inside(box, frame_size) < VISIBLE or track.undetected > self.settings.undetected
-            ):
-                track.lost = True
-            else:
-                kept.append(row)
-        self._origins = [self._origins[row] for row in kept]
-        return boxes[kept]
+    def _overlapping(
+        self, tracks: list[Any], found: NDArray[np.float64], free: list[int], least: float
+    ) -> list[tuple[Track, int]]:
+        """Pairs of track and detection (index into `found`)."""
+        expected = np.array([track.expected_box(self._time_s) for track in tracks]).reshape(-1, 4)
+        pairs = pairs_by_similarity(iou(expected, found[free]), least)
+        return [(tracks[row], free[column]) for row, column in pairs]
+
+    def _plausible(self, crop: Crop, frame_size: tuple[int, int]) -> bool:
+        """Whether a person is still in the frame and confirmed by the detector now and then; else it is lost."""
+        track = crop.track
+        if track is None:
+            return True
+        gone = share_inside(crop.box, frame_size) < VISIBLE or track.undetected > self.settings.undetected
+        track.lost = track.lost or gone
+        return not gone
 
     def update(self, poses: Poses) -> Poses:
         """The confirmed persons of this frame, with ids, smoothed keypoints and boxes around them.
@@ -175,8 +200,8 @@ class Tracker:
         Raises:
             InputError: another number of persons than boxes.
         """
-        if len(poses) != len(self._origins):
-            raise InputError(f"{len(poses)} poses for {len(self._origins)} boxes; pass what `infer` gave for `boxes`")
+        if len(poses) != len(self._crops):
+            raise InputError(f"{len(poses)} poses for {len(self._crops)} boxes; pass what `infer` gave for `boxes`")
         sightings = self._sightings(poses)
         seen = self._matched(sightings)
         for track in self._tracks:
@@ -186,42 +211,54 @@ class Tracker:
         for row, track in seen.items():
             track.see(sightings[row])
         seen |= self._started(sightings, seen)
-        self._origins = []
+        self._crops = []
         return self._returned(poses, {row: seen[row] for row in sorted(seen, key=lambda row: seen[row].id or 0)})
 
     def _sightings(self, poses: Poses) -> dict[int, Sighting]:
         """The usable poses, by row."""
         sure = (poses.scores >= self.settings.keypoint_score) & np.isfinite(poses.keypoints).all(2)
-        usable = (poses.person_scores >= self.settings.pose_score) & (sure.sum(1) >= NEEDED)
+        known = [crop.track is not None and crop.detected is not None for crop in self._crops]
+        ease = np.where(known, DETECTED_EASE, 1.0)
+        usable = (poses.person_scores >= ease * self.settings.pose_score) & (sure.sum(1) >= ease * NEEDED)
         return {
             int(row): Sighting(
-                poses.keypoints[row].astype(np.float64), poses.scores[row].astype(np.float64), sure[row], self._time_s
+                poses.keypoints[row].astype(np.float64),
+                poses.scores[row].astype(np.float64),
+                sure[row],
+                self._time_s,
+                self._crops[row].detected,
             )
             for row in np.flatnonzero(usable)
         }
 
     def _matched(self, sightings: dict[int, Sighting]) -> dict[int, Track]:
-        """Which usable pose (row) is which known person."""
-        tracks, rows = self._tracks, list(sightings)
-        if not tracks or not rows:
-            return {}
+        """Which usable pose (row) is which known person: those in sight first, then those who were lost."""
+        taken: dict[int, Track] = {}
+        for lost in (False, True):
+            tracks = [track for track in self._tracks if track.lost == lost]
+            rows = [row for row in sightings if row not in taken]
+            alike = self._alike(tracks, [sightings[row] for row in rows])
+            pairs = pairs_by_similarity(alike, self.settings.match)
+            # those who are known for longer keep a pose that two tracks have fallen upon: one hides the other
+            pairs.sort(key=lambda pair: (tracks[pair[0]].id is None, -alike[pair]))
+            for index, column in pairs:
+                if not self._doubles(sightings[rows[column]], [sightings[row] for row in taken]):
+                    taken[rows[column]] = tracks[index]
+        return taken
+
+    def _alike(self, tracks: list[Track], sightings: list[Sighting]) -> NDArray[np.float64]:
+        """Similarity (tracks, sightings) of what is expected and what was seen."""
+        if not tracks or not sightings:
+            return np.zeros((len(tracks), len(sightings)))
         now = self._time_s
-        alike = similarity(
+        return similarity(
             np.array([track.expected_points(now) for track in tracks]),
             np.array([track.last.sure for track in tracks]),
             np.array([track.expected_box(now) for track in tracks]),
-            *_stacked([sightings[row] for row in rows]),
+            *_stacked(sightings),
             # where an unseen person went is known less and less
             tolerance=np.array([1 + track.unseen_s(now) if track.lost else 1.0 for track in tracks]),
         )
-        pairs = pairs_by_similarity(alike, self.settings.match)
-        # those who are known for longer keep a pose that two tracks have fallen upon: one hides the other
-        pairs.sort(key=lambda pair: (tracks[pair[0]].id is None, -alike[pair]))
-        taken: dict[int, Track] = {}
-        for index, column in pairs:
-            if not self._doubles(sightings[rows[column]], [sightings[row] for row in taken]):
-                taken[rows[column]] = tracks[index]
-        return taken
 
     def _doubles(self, one: Sighting, others: list[Sighting]) -> bool:
         """Whether a pose is that of a person who has one already."""
@@ -232,7 +269,7 @@ class Tracker:
     def _started(self, sightings: dict[int, Sighting], seen: dict[int, Track]) -> dict[int, Track]:
         """Tracks of the poses from new boxes that are nobody's yet, the surest first."""
         started: dict[int, Track] = {}
-        new = [row for row in sightings if row not in seen and self._origins[row] is None]
+        new = [row for row in sightings if row not in seen and self._crops[row].track is None]
         for row in sorted(new, key=lambda row: -float(sightings[row].scores.mean())):
             if self._doubles(sightings[row], [sightings[other] for other in (*seen, *started)]):
                 continue
