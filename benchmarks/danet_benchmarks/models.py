@@ -9,7 +9,7 @@ from pathlib import Path
 import openvino as ov
 
 from danet.backends.registry import SUFFIXES
-from danet.embedded import embedded_model, embedded_names
+from danet.embedded import embedded_model, embedded_names, is_embedded
 from danet.errors import InputError
 from danet.model_spec import Precision
 from danet_benchmarks.file_facts import FileFacts, file_sha256
@@ -21,6 +21,8 @@ from danet_benchmarks.trial import PaperFigures
 EMBEDDED = "danet72"
 _READS = {"onnxruntime": (".onnx",), "openvino": (".onnx", ".xml")}
 """By backend, suffixes beyond those that stand for it by themselves."""
+_EMBEDDED_TOO = ("tflite",)
+"""Backends beside OpenVINO that the package has a file for."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Model:
             return self.path
         if self.kind == "danet" and self.path.suffix.lower() in opened_by(backend):
             return self.path
+        if is_embedded(self.path) and backend in _EMBEDDED_TOO:
+            return embedded_model(self.path.stem, backend) or self.path
         if self.checkpoint and self.checkpoint.suffix.lower() in opened_by(backend):
             return self.checkpoint
         if self.checkpoint and backend in EXPORTS:

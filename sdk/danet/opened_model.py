@@ -80,7 +80,7 @@ def model_path(model: str | os.PathLike[str], backend: str | None = None) -> Pat
     """
     path = Path(model)
     name = os.fspath(model)
-    if embedded := embedded_model(name):
+    if embedded := embedded_model(name, backend):
         return embedded
     if not path.suffix and backend != "null":
         raise ModelFileError(

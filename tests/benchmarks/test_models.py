@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from danet.embedded import embedded_model
 from danet.errors import InputError, MissingExtraError
 from danet_benchmarks.cases import distinct, trials_of
 from danet_benchmarks.models import (
@@ -48,6 +49,10 @@ def test_embedded_default() -> None:
     assert given_model("danet72").path == model.path
     assert given_model("danet72").backends == ("openvino",)
     assert given_model("x.onnx").backends == ("onnxruntime",)
+
+
+def test_embedded_tflite_is_not_exported(preparation: Preparation) -> None:
+    assert embedded_default().file_for("tflite", preparation) == embedded_model("danet72", "tflite")
 
 
 def test_what_backends_open() -> None:

@@ -11,9 +11,21 @@ PORTRAIT_BOX = (20.0, 15.0, 375.0, 512.0)
 """Around the person, xyxy in pixels of the portrait."""
 
 
-def embedded_model(name: str) -> Path | None:
-    """The file of an embedded model such as "danet72", or None."""
-    return _FOLDER / f"{name}.xml" if name in embedded_names() else None
+_SUFFIXES = {"tflite": ".tflite"}
+"""By backend; the others open the IR."""
+
+
+def embedded_model(name: str, backend: str | None = None) -> Path | None:
+    """The file of an embedded model such as "danet72" for a backend, OpenVINO's if none is named; None: no such model.
+
+    The TFLite file is there for boards without OpenVINO: the same weights, also in half precision.
+    """
+    return _FOLDER / f"{name}{_SUFFIXES.get(backend or '', '.xml')}" if name in embedded_names() else None
+
+
+def is_embedded(path: Path) -> bool:
+    """Whether a file is one of the package's own."""
+    return path.parent == _FOLDER
 
 
 def embedded_names() -> list[str]:

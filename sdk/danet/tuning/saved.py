@@ -12,7 +12,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from danet.embedded import embedded_model
+from danet.embedded import is_embedded
 from danet.errors import DanetError, ModelFileError
 from danet.files import write_beside
 from danet.tuning.record import MAX_BYTES, Tuning
@@ -104,7 +104,7 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
 
 def _places(model: Path) -> list[Path]:
     cached = in_cache(model)
-    own = [] if embedded_model(model.stem) == model else [beside(model)]
+    own = [] if is_embedded(model) else [beside(model)]
     return own if cached is None else [*own, cached]
 
 
