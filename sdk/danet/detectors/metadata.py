@@ -1,0 +1,80 @@
+"""What detector files say of their classes, input and task: Ultralytics' metadata and OpenVINO's `model_info`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from danet.errors import DetectorError
+from danet.model_spec import SPEC_KEY
+
+_TASKS = ("detect", "pose", "segment")
+
+
+@dataclass(frozen=True)
+class StatedFacts:
+    """Facts from a file's metadata; None where it states none."""
+
+    task: str | None
+    """Of Ultralytics: "detect", "pose", "segment", ..."""
+    names: tuple[str, ...] | None
+    """Of the classes, by index."""
+    image_size: tuple[int, int] | None
+    """Height and width that a network of dynamic input was made for."""
+
+
+def stated_facts(metadata: Mapping[str, str]) -> StatedFacts:
+    """Read a file's metadata; what is malformed counts as absent.
+
+    Raises:
+        DetectorError: the file says that it is no detector.
+    """
+    if SPEC_KEY in metadata:
+        raise DetectorError("a pose model of danet, no person detector; give it to PoseEstimator")
+    task = metadata.get("task")
+    if task is not None and task not in _TASKS:
+        raise DetectorError(f"a model for the task {task!r}, expected one of {', '.join(_TASKS)}; export a detector")
+    return StatedFacts(task, _names(metadata), _image_size(metadata.get("imgsz")))
+
+
+def stated_person_class(names: tuple[str, ...] | None) -> int | None:
+    """The index of the class of persons; None where no names are stated.
+
+    Raises:
+        DetectorError: several classes, and none is called a person.
+    """
+    if names is None:
+        return None
+    for index, name in enumerate(names):
+        if name.strip().lower() in ("person", "pedestrian", "people", "human"):
+            return index
+    if len(names) == 1:  # a detector of helmets is the caller's choice
+        return 0
+    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    raise DetectorError(f"none of its classes is a person ({shown}); say which one counts by person_class=")
+
+
+def _names(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
+    value = _literal(metadata.get("names"))
+    if isinstance(value, dict) and value and sorted(value) == list(range(len(value))):
+        return tuple(str(value[index]) for index in range(len(value)))
+    if isinstance(value, list) and value:
+        return tuple(map(str, value))
+    labels = metadata.get("labels", "").split()  # OpenVINO Model API: "person bicycle ...", blanks as underscores
+    return tuple(labels) or None
+
+
+def _image_size(text: str | None) -> tuple[int, int] | None:
+    value = _literal(text)
+    sides = [value, value] if isinstance(value, int) else value
+    if isinstance(sides, (list, tuple)) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
+        return sides[0], sides[1]
+    return None
+
+
+def _literal(text: str | None) -> object:
+    try:
+        return ast.literal_eval(text) if text and len(text) < 1 << 20 else None
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None

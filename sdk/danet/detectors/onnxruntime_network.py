@@ -1,0 +1,65 @@
+"""Detector networks in ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.detectors.network import Network, NetworkFacts, TensorFacts
+from danet.errors import DetectorError, MissingExtraError
+
+_DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
+
+
+class OnnxRuntimeNetwork:
+    """One session; sessions may be run from several threads."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self.facts = NetworkFacts(
+            tuple(_tensor(one) for one in session.get_inputs()),
+            tuple(_tensor(one) for one in session.get_outputs()),
+            session.get_modelmeta().custom_metadata_map,
+        )
+
+    def run(self, blob: NDArray[Any]) -> list[NDArray[Any]]:
+        """See `Network`."""
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(None, {self.facts.inputs[0].name: blob})
+        except Exception as error:  # its classes share no base but Exception
+            raise DetectorError(f"ONNX Runtime failed on an input of {blob.shape} ({_one_line(error)})") from error
+        return outputs
+
+
+def load(path: Path, threads: int | None) -> Network:
+    """Open an ONNX file; see `OpenNetwork`."""
+    try:  # on demand, so that this module can be imported where it is absent
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("the detector backend 'onnxruntime'", "onnxruntime", "onnxruntime") from error
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3  # errors only; they are raised as well
+    settings.inter_op_num_threads = 1
+    # Its threads would spin for the next frame and take the cores from the pose model, which runs then.
+    settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if threads is not None:
+        settings.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its classes share no base but Exception
+        raise DetectorError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
+    return OnnxRuntimeNetwork(session)
+
+
+def _tensor(argument: Any) -> TensorFacts:
+    """Its types read "tensor(float16)"; sizes that are text are names of dynamic dimensions."""
+    dtype = np.dtype(_DTYPES.get(argument.type) or argument.type.removeprefix("tensor(").removesuffix(")"))
+    shape = tuple(side if isinstance(side, int) else None for side in argument.shape)
+    return TensorFacts(argument.name, shape, dtype)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,92 @@
+"""Detector networks in OpenVINO: IR and ONNX files."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from danet.detectors.network import Network, NetworkFacts, TensorFacts
+from danet.errors import DetectorError
+from danet.model_spec import SPEC_KEY
+
+_FIRST_TENSOR = ov.Tensor(np.zeros(1, np.uint8)).data
+"""Made while imports are serial: two threads that make a process's first tensors at once stop each other for
+ever (see danet/backends/openvino_backend.py)."""
+
+
+@lru_cache(maxsize=1)
+def _core() -> Any:
+    return ov.Core()
+
+
+class OpenVinoNetwork:
+    """One compiled model with as many requests as threads that call it at once."""
+
+    def __init__(self, model: Any, threads: int | None) -> None:
+        self.facts = NetworkFacts(
+            tuple(_tensor(one) for one in model.inputs),
+            tuple(_tensor(one) for one in model.outputs),
+            _metadata(model),
+        )
+        # Pinned to float32: on CPUs with AMX or AVX512-BF16 OpenVINO would choose bfloat16 by itself.
+        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": ov.Type.f32, "PERFORMANCE_HINT": "LATENCY"}
+        if threads is not None:
+            config["INFERENCE_NUM_THREADS"] = threads
+        self._compiled = _core().compile_model(model, "CPU", config)
+        self._idle: deque[Any] = deque()
+
+    def run(self, blob: NDArray[Any]) -> list[NDArray[Any]]:
+        """See `Network`."""
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            request.infer({0: blob}, share_inputs=True)
+            return [np.array(tensor.data) for tensor in request.output_tensors]
+        except RuntimeError as error:
+            raise DetectorError(f"OpenVINO failed on an input of {blob.shape} ({_last_line(error)})") from error
+        finally:
+            self._idle.append(request)
+
+
+def load(path: Path, threads: int | None) -> Network:
+    """Open an IR or ONNX file; see `OpenNetwork`."""
+    try:
+        return OpenVinoNetwork(_core().read_model(path), threads)
+    except RuntimeError as error:
+        hint = "; an IR needs its whole .bin beside it" if path.suffix.lower() == ".xml" else ""
+        raise DetectorError(f"{path}: OpenVINO cannot read it ({_last_line(error)}){hint}") from error
+
+
+def _tensor(port: Any) -> TensorFacts:
+    shape = port.partial_shape
+    sides = None
+    if shape.rank.is_static:
+        sides = tuple(side.get_length() if side.is_static else None for side in shape)
+    name = port.get_any_name() if port.get_names() else ""
+    return TensorFacts(name, sides, np.dtype(port.element_type.to_dtype()))
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    """metadata_props, which the ONNX reader keeps under "framework"; Ultralytics' facts are in "model_info"."""
+    found: dict[str, str] = {}
+    for place in ("framework", "model_info"):
+        if model.has_rt_info([place]):
+            entries = model.get_rt_info([place]).value
+            found |= {key: str(getattr(value, "value", value)) for key, value in entries.items()}
+    if model.has_rt_info([SPEC_KEY]):
+        found[SPEC_KEY] = model.get_rt_info([SPEC_KEY]).astype(str)
+    return found
+
+
+def _last_line(error: BaseException) -> str:
+    """OpenVINO's messages begin with source positions; the last line says what is wrong."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__

@@ -1,0 +1,210 @@
+"""Which head a network has: recognised by its outputs for a blank picture, or told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.detectors import heads
+from danet.detectors.heads import Arrays, Candidates, Reading, grid, rows_of
+from danet.detectors.metadata import StatedFacts, stated_person_class
+from danet.detectors.preprocessing import Preprocessing
+from danet.errors import DetectorError, InputError
+from danet.model_spec import IMAGENET_MEAN_BGR, IMAGENET_STD_BGR
+
+_YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
+_END_TO_END_ROWS = 1000
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a network gave for a grey picture, and what its file says."""
+
+    outputs: Arrays
+    names: tuple[str, ...]
+    """Of the outputs."""
+    input_size: tuple[int, int]
+    stated: StatedFacts
+    stem: str
+    """The file's name without its suffix."""
+
+    def rows(self) -> NDArray[np.float32] | None:
+        """The output (1, A, B) as (A, B), where there is one and the others are maps of more dimensions."""
+        flat = [one for one in self.outputs if one.ndim <= 3]
+        return rows_of(flat) if len(flat) == 1 and flat[0].ndim == 3 and flat[0].shape[0] == 1 else None
+
+    def cells(self, anchors: int = 1) -> list[int]:
+        """Numbers of rows that a YOLO has for this input, by the sets of strides in use."""
+        return [anchors * len(grid(self.input_size, strides)[0]) for strides in _YOLO_STRIDES]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A kind of detector export."""
+
+    name: str
+    decode: Callable[[Arrays, Reading], Candidates]
+    fits: Callable[[Probe], bool]
+    preprocessing: Preprocessing
+    person_class: int = 0
+    """Where the file states no names."""
+    suppressed: bool = False
+    """Whether overlapping boxes are already gone."""
+
+
+def _has_yolox_rows(probe: Probe) -> bool:
+    rows = probe.rows()
+    return (
+        rows is not None
+        and rows.shape[1] >= 6
+        and len(rows) == probe.cells()[0]
+        and "outputs" not in probe.names  # so YOLOv6 names its output; YOLOX: "output"
+        and probe.stated.names is None  # YOLOX states nothing
+    )
+
+
+def _is_decoded(probe: Probe) -> bool:
+    """Whether centres are pixels, near their own cell, rather than offsets within it.
+
+    Raw offsets lie about 0 for every cell; decoded centres lie about their cell's place, which is tens of
+    cells away from 0 for most. So the smaller median distance tells, whatever the picture shows.
+    """
+    rows = probe.rows()
+    assert rows is not None
+    cells, strides = grid(probe.input_size, heads.YOLOX_STRIDES)
+    from_cell = np.abs(rows[:, :2] / strides - cells)
+    return float(np.median(from_cell)) < float(np.median(np.abs(rows[:, :2])))
+
+
+def _is_yolov5(probe: Probe) -> bool:
+    rows = probe.rows()
+    if rows is None or rows.shape[1] < 6:
+        return False
+    return len(rows) in probe.cells(anchors=3) or (len(rows) in probe.cells() and "outputs" in probe.names)
+
+
+def _is_yolov8(probe: Probe) -> bool:
+    rows = probe.rows()
+    return rows is not None and rows.shape[0] >= 5 and rows.shape[1] in probe.cells()
+
+
+def _is_end_to_end(probe: Probe) -> bool:
+    rows = probe.rows()
+    if rows is None or _is_yolov8(probe):
+        return False
+    if len(rows) > _END_TO_END_ROWS or len(rows) in probe.cells() + probe.cells(anchors=3):
+        return False
+    return rows.shape[1] == 6 or (rows.shape[1] > 6 and probe.stated.task in ("pose", "segment"))
+
+
+def _has_dets_and_labels(probe: Probe) -> bool:
+    dets = [one for one in probe.outputs if one.ndim == 3 and one.shape[::2] == (1, 5)]
+    return len(dets) == 1 and any(one.shape == dets[0].shape[:2] and one.dtype.kind in "iu" for one in probe.outputs)
+
+
+def _is_ssd(probe: Probe) -> bool:
+    if len(probe.outputs) < 2:
+        return False
+    try:
+        heads.decode_ssd(probe.outputs, Reading(probe.input_size, 0, None, probe.names))
+    except DetectorError:
+        return False
+    return True
+
+
+_BGR = Preprocessing("BGR", "corner")
+_RGB_OF_1 = Preprocessing("RGB", "centre", 1 / 255)
+_MMDET = Preprocessing("BGR", "corner", 1.0, IMAGENET_MEAN_BGR, IMAGENET_STD_BGR)
+
+HEADS = {
+    head.name: head
+    for head in (
+        Head("yolox", heads.decode_yolox, lambda probe: _has_yolox_rows(probe) and not _is_decoded(probe), _BGR),
+        Head(
+            "yolox-decoded",
+            heads.decode_centre_rows,
+            lambda probe: _has_yolox_rows(probe) and _is_decoded(probe),
+            _BGR,
+        ),
+        Head("yolov5", heads.decode_centre_rows, _is_yolov5, _RGB_OF_1),
+        Head("yolov8", heads.decode_yolov8, _is_yolov8, _RGB_OF_1),
+        Head("end-to-end", heads.decode_end_to_end, _is_end_to_end, _RGB_OF_1, suppressed=True),
+        # mmdeploy writes the same two outputs for both, whose pixels are normalised differently; only the
+        # file's name can tell. Where it does not, both fit, and the caller is asked.
+        Head(
+            "rtmdet",
+            heads.decode_dets_labels,
+            lambda probe: _has_dets_and_labels(probe) and "yolox" not in probe.stem.lower(),
+            _MMDET,
+            suppressed=True,
+        ),
+        Head(
+            "yolox-nms",
+            heads.decode_dets_labels,
+            lambda probe: _has_dets_and_labels(probe) and "rtmdet" not in probe.stem.lower(),
+            _BGR,
+            suppressed=True,
+        ),
+        # class 0 is the background
+        Head("ssd", heads.decode_ssd, _is_ssd, Preprocessing("RGB", "stretch", 1 / 255), person_class=1),
+        Head(
+            "detection-output",
+            heads.decode_detection_output,
+            lambda probe: [one.shape[:2] + one.shape[3:] for one in probe.outputs] == [(1, 1, 7)],
+            Preprocessing("BGR", "stretch"),
+            person_class=1,
+            suppressed=True,
+        ),
+    )
+}
+
+
+def find_head(name: str | None) -> Head | None:
+    """The head that a caller named; None for None.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name is not None and name not in HEADS:
+        raise InputError(f"head {name!r}, expected one of {', '.join(HEADS)}")
+    return None if name is None else HEADS[name]
+
+
+def recognised_head(probe: Probe) -> Head:
+    """The one head that fits.
+
+    Raises:
+        DetectorError: none does, or several do; lists the outputs and the heads.
+    """
+    fitting = [head for head in HEADS.values() if head.fits(probe)]
+    if len(fitting) == 1:
+        return fitting[0]
+    shown = ", ".join(
+        f"{name or '(no name)'} {one.shape} {one.dtype}" for name, one in zip(probe.names, probe.outputs, strict=True)
+    )
+    if not fitting:
+        raise DetectorError(
+            f"outputs {shown} for an input of {probe.input_size} are of no detector known here; if it is one, say "
+            f"head= one of {_listed(list(HEADS.values()))}"
+        )
+    raise DetectorError(f"outputs {shown} may be of several kinds; say head= one of {_listed(fitting)}")
+
+
+def _listed(choices: Sequence[Head]) -> str:
+    return ", ".join(repr(head.name) for head in choices)
+
+
+def as_reading(probe: Probe, head: Head, person_class: int | None) -> Reading:
+    """What the decoding of a head is told; the person class as given, as the file states it, or as usual.
+
+    Raises:
+        DetectorError: the file names its classes, and none is a person.
+    """
+    names = probe.stated.names
+    found = stated_person_class(names) if person_class is None else person_class
+    return Reading(
+        probe.input_size, head.person_class if found is None else found, len(names) if names else None, probe.names
+    )

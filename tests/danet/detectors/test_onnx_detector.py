@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from danet.detectors.base import Detector
+from danet.detectors.network import open_network
+from danet.detectors.onnx_detector import OnnxDetector
+from danet.embedded import embedded_model
+from danet.errors import DetectorError, InputError, MissingExtraError
+from danet.model_spec import SPEC_KEY
+
+from .conftest import SHARED, YOLOX, MakeModel, iou, matched, needs_shared
+
+BACKENDS = ["onnxruntime", "openvino"]
+COLORED = np.full((96, 96, 3), (40, 90, 10), np.uint8)
+"""BGR."""
+WALKERS = {
+    0: [[402, 151, 427, 202], [158, 137, 177, 193], [314, 98, 331, 145]],
+    250: [
+        [372, 158, 400, 221],
+        [235, 141, 264, 204],
+        [341, 117, 361, 165],
+        [120, 94, 140, 140],
+        [23, 107, 40, 152],
+        [395, 76, 410, 116],
+        [413, 80, 425, 116],
+    ],
+    400: [[430, 188, 465, 257], [367, 82, 386, 128], [170, 121, 191, 179]],
+    600: [
+        [354, 123, 374, 177],
+        [176, 270, 211, 360],
+        [400, 190, 421, 257],
+        [418, 131, 441, 187],
+        [282, 187, 310, 262],
+        [116, 92, 131, 134],
+    ],
+}
+"""Persons of walking.avi by frame, read off pictures by eye to about two pixels."""
+
+
+def test_it_is_a_detector(constant_model: MakeModel) -> None:
+    detector = OnnxDetector(constant_model({"output0": np.zeros((1, 300, 6), np.float32)}))
+    assert isinstance(detector, Detector)
+    assert (detector.input_size, detector.person_class) == ((96, 96), 0)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, (10 / 255, 90 / 255)),  # the head's own: RGB in 0..1
+        ({"color": "BGR"}, (40 / 255, 90 / 255)),
+        ({"scale": 0.5}, (5, 45)),
+        ({"scale": 1, "mean": (4, 10, 0), "std": (3, 4, 1)}, (2, 20)),
+        ({"scale": 0.1, "mean": (0.5, 1, 0), "std": (0.25, 0.5, 1)}, (2, 16)),
+    ],
+)
+def test_what_the_network_gets(
+    mean_color_model: MakeModel, backend: str, options: dict[str, Any], expected: tuple[float, float]
+) -> None:
+    factor = 96 / max(expected) / 2  # so that the box is of a size that is kept
+    detector = OnnxDetector(mean_color_model(factor=factor), backend=backend, **options)
+    boxes = detector.detect(COLORED).boxes
+    np.testing.assert_allclose(boxes, [[0, 0, expected[0] * factor, expected[1] * factor]], rtol=1e-4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_uint8_and_channels_last(mean_color_model: MakeModel, backend: str) -> None:
+    path = mean_color_model(shape=(1, 96, 96, 3), channels_last=True, dtype=TensorProto.UINT8)
+    detector = OnnxDetector(path, backend=backend)
+    np.testing.assert_allclose(detector.detect(COLORED).boxes, [[0, 0, 10, 90]], rtol=1e-5)
+
+
+def test_grey_and_bgra_frames(mean_color_model: MakeModel) -> None:
+    detector = OnnxDetector(mean_color_model(factor=255))
+    np.testing.assert_allclose(detector.detect(np.full((96, 96), 33, np.uint8)).boxes, [[0, 0, 33, 33]], rtol=1e-4)
+    bgra = np.dstack((COLORED, np.zeros((96, 96), np.uint8)))
+    np.testing.assert_allclose(detector.detect(bgra).boxes, [[0, 0, 10, 90]], rtol=1e-4)
+    with pytest.raises(InputError, match="float32"):
+        detector.detect(np.zeros((96, 96, 3), np.float32))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_dynamic_input(constant_model: MakeModel, backend: str) -> None:
+    rows = {"output0": np.array([[[64, 80, 320, 400, 0.9, 0]]], np.float32)}
+    shape = ("n", 3, "h", "w")
+    frame = np.zeros((100, 100, 3), np.uint8)
+    plain = OnnxDetector(constant_model(rows, shape=shape), backend=backend)
+    assert plain.input_size == (640, 640)
+    np.testing.assert_allclose(plain.detect(frame).boxes, [[10, 12.5, 50, 62.5]])
+    stated = OnnxDetector(constant_model(rows, shape=shape, metadata={"imgsz": "[800, 800]"}), backend=backend)
+    np.testing.assert_allclose(stated.detect(frame).boxes, [[8, 10, 40, 50]])
+    told = OnnxDetector(constant_model(rows, shape=shape), backend=backend, input_size=(400, 1000))
+    assert told.input_size == (400, 1000)  # the frame is 400 wide there, 300 from the left: -236 is clipped
+    np.testing.assert_allclose(told.detect(frame).boxes, [[0, 20, 5, 100]])
+    with pytest.raises(InputError, match="fixed"):
+        OnnxDetector(constant_model(rows), backend=backend, input_size=64)
+
+
+def test_half_precision(constant_model: MakeModel) -> None:
+    rows = np.array([[[10, 20, 30, 40, 0.9, 0]]], np.float16)
+    detector = OnnxDetector(constant_model({"output0": rows}, dtype=TensorProto.FLOAT16))
+    np.testing.assert_allclose(detector.detect(COLORED).boxes, [[10, 20, 30, 40]])
+
+
+def test_openvino_ir(constant_model: MakeModel, tmp_path: Path) -> None:
+    rows = np.array([[[10, 20, 30, 40, 0.9, 2]]], np.float32)
+    model = ov.Core().read_model(constant_model({"output0": rows}))
+    model.set_rt_info("cat dog person", ["model_info", "labels"])
+    ov.save_model(model, tmp_path / "ir.xml")
+    np.testing.assert_allclose(OnnxDetector(tmp_path / "ir.xml").detect(COLORED).boxes, [[10, 20, 30, 40]])
+    with pytest.raises(DetectorError, match="backend='openvino'"):
+        OnnxDetector(tmp_path / "ir.xml", backend="onnxruntime")
+    (tmp_path / "ir.bin").unlink()
+    with pytest.raises(DetectorError, match=r"ir\.xml: OpenVINO cannot read it .*\.bin"):
+        OnnxDetector(tmp_path / "ir.xml")
+
+
+def test_without_onnxruntime(constant_model: MakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = constant_model({"output0": np.array([[[10, 20, 30, 40, 0.9, 0]]], np.float32)})
+    assert type(open_network(path, None, 1)).__name__ == "OnnxRuntimeNetwork"
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert type(open_network(path, None, 1)).__name__ == "OpenVinoNetwork"
+    with pytest.raises(MissingExtraError, match=r"danet-edge\[onnxruntime\]"):
+        OnnxDetector(path, backend="onnxruntime")
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_network_that_fails_on_its_input(mean_color_model: MakeModel, backend: str) -> None:
+    detector = OnnxDetector(mean_color_model(), backend=backend)
+    with pytest.raises(DetectorError, match=r"failed on an input of \(1, 3, 7, 7\)"):
+        detector._network.run(np.zeros((1, 3, 7, 7), np.float32))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("content", [b"", b"not a model", None])
+def test_damaged_file(constant_model: MakeModel, backend: str, content: bytes | None) -> None:
+    path = constant_model({"output0": np.zeros((1, 300, 6), np.float32)})
+    path.write_bytes(path.read_bytes()[:-2000] if content is None else content)
+    with pytest.raises(DetectorError, match=r"detector\.onnx: "):
+        OnnxDetector(path, backend=backend)
+
+
+def test_the_embedded_pose_model() -> None:
+    path = embedded_model("danet72")
+    assert path is not None
+    with pytest.raises(DetectorError, match="a pose model of danet, no person detector; give it to PoseEstimator"):
+        OnnxDetector(path)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_models_that_are_no_detectors(constant_model: MakeModel, backend: str) -> None:
+    maps = {"heatmaps": np.zeros((1, 17, 24, 24), np.float32)}
+    with pytest.raises(DetectorError, match="a pose model of danet"):
+        OnnxDetector(constant_model(maps, metadata={SPEC_KEY: "{}"}), backend=backend)
+    path = constant_model({"logits": np.zeros((1, 1000), np.float32)})
+    with pytest.raises(DetectorError, match=r"logits \(1, 1000\) float32 .*'yolox', .*'detection-output'"):
+        OnnxDetector(path, backend=backend)
+    path = constant_model({"output0": np.zeros((1, 20, 189), np.float32)}, metadata={"task": "obb"})
+    with pytest.raises(DetectorError, match="task 'obb'"):
+        OnnxDetector(path, backend=backend)
+
+
+def test_ambiguous_outputs_are_not_guessed(constant_model: MakeModel) -> None:
+    path = constant_model({"dets": np.zeros((1, 2, 5), np.float32), "labels": np.zeros((1, 2), np.int64)})
+    with pytest.raises(DetectorError, match=r"dets \(1, 2, 5\) .* say head= one of 'rtmdet', 'yolox-nms'"):
+        OnnxDetector(path)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"), [("yolox", "300 rows"), ("rtmdet", r"dets of shape"), ("ssd", "boxes of shape")]
+)
+def test_head_told_wrongly(constant_model: MakeModel, head: str, message: str) -> None:
+    path = constant_model({"output0": np.zeros((1, 300, 6), np.float32)})
+    with pytest.raises(DetectorError, match=message):
+        OnnxDetector(path, head=head)
+
+
+def test_classes_without_a_person(constant_model: MakeModel) -> None:
+    outputs = {"output0": np.zeros((1, 6, 189), np.float32)}
+    path = constant_model(outputs, metadata={"names": "{0: 'cat', 1: 'dog'}"})
+    with pytest.raises(DetectorError, match=r"cat, dog.*person_class="):
+        OnnxDetector(path)
+    assert OnnxDetector(path, person_class=1).person_class == 1
+    with pytest.raises(DetectorError, match="person_class 2, but the model has 2 classes"):
+        OnnxDetector(path, person_class=2)
+
+
+def test_logits_are_refused(constant_model: MakeModel) -> None:
+    detector = OnnxDetector(constant_model({"output0": np.array([[[10, 20, 30, 40, 7.5, 0]]], np.float32)}))
+    with pytest.raises(DetectorError, match=r"a score of 7\.5"):
+        detector.detect(COLORED)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 96, 96), (1, 4, 96, 96), (1, 96)])
+def test_inputs_that_are_no_picture(constant_model: MakeModel, shape: tuple[int, ...]) -> None:
+    with pytest.raises(DetectorError, match="expected"):
+        OnnxDetector(constant_model({"output0": np.zeros((1, 300, 6), np.float32)}, shape=shape))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"head": "yolo"},
+        {"backend": "tensorrt"},
+        {"threads": 0},
+        {"score_threshold": 1.5},
+        {"score_threshold": float("nan")},
+        {"nms_threshold": -0.1},
+        {"max_detections": 0},
+        {"input_size": 0},
+        {"color": "rgb"},
+        {"fit": "crop"},
+        {"scale": 0},
+        {"mean": (1, 2)},
+        {"std": (1, 0, 1)},
+    ],
+)
+def test_arguments_out_of_range(constant_model: MakeModel, options: dict[str, Any]) -> None:
+    path = constant_model({"output0": np.zeros((1, 300, 6), np.float32)}, shape=(1, 3, "h", "w"))
+    name, value = next(iter(options.items()))
+    with pytest.raises(InputError, match=name) as raised:
+        OnnxDetector(path, **options)
+    assert repr(value) in str(raised.value)
+
+
+@needs_shared
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("index", WALKERS)
+def test_walkers_are_found(walking: dict[int, NDArray[np.uint8]], backend: str, index: int) -> None:
+    detector = OnnxDetector(YOLOX, backend=backend)
+    assert detector.head == "yolox"
+    found = detector.detect(walking[index])
+    persons = np.array(WALKERS[index], float)
+    assert len(matched(found.boxes, persons)) == len(persons)
+    assert np.mean(matched(found.boxes, persons)) > 0.75
+    # the blue sign at the left is taken for a person; nothing else is
+    others = found.boxes[iou(found.boxes, persons).max(1) < 0.5]
+    assert (others[:, 2] < 35).all()
+    assert (np.diff(found.scores) <= 0).all()
+
+
+@needs_shared
+def test_runtimes_and_threads_agree(walking: dict[int, NDArray[np.uint8]]) -> None:
+    frames = list(walking.values())
+    expected = [OnnxDetector(YOLOX, backend="onnxruntime").detect(frame) for frame in frames]
+    for backend in BACKENDS:
+        detector = OnnxDetector(YOLOX, backend=backend, threads=1)
+        with ThreadPoolExecutor(4) as pool:
+            for want, got in zip(expected, pool.map(detector.detect, frames), strict=True):
+                np.testing.assert_allclose(got.boxes, want.boxes, atol=1e-2)
+                np.testing.assert_allclose(got.scores, want.scores, atol=1e-4)
+
+
+@needs_shared
+def test_a_foreign_pose_model_is_not_recognised() -> None:
+    with pytest.raises(DetectorError, match=r"\(1, 17, 64, 48\)"):
+        OnnxDetector(SHARED / "models" / "pp_tinypose_256x192.xml")
