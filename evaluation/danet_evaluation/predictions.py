@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from danet.crop import padded_size
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
-from danet_evaluation.coco import Person
 from danet.oks import oks_nms
+from danet_evaluation.coco import Person
 
 NMS_THRESHOLD = 0.9
 """OKS above which two predictions of a picture are one person (SimpleBaseline, HRNet)."""

@@ -15,9 +15,9 @@ from danet.draw import draw_poses
 from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS, MPII_KEYPOINTS
 from danet.model_spec import ModelSpec
+from danet.oks import paired_oks
 from danet_evaluation.coco import KeypointDataset, Person
 from danet_evaluation.mpii import LEFT_OUT, PCKH_ALPHA
-from danet.oks import paired_oks
 from danet_evaluation.predict import persons_by_image
 from danet_evaluation.predictions import Predictions, keypoint_arrays
 

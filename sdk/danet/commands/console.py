@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from danet.files import write_beside
 
@@ -18,14 +18,15 @@ def human() -> Console:
     return Console(stderr=True, highlight=False)
 
 
-def progress_bar() -> Progress:
-    """A bar on stderr; silent where stderr is no terminal."""
+def progress_bar(*more: ProgressColumn) -> Progress:
+    """A bar on stderr, with more columns if given; silent where stderr is no terminal."""
     console = human()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        *more,
         console=console,
         disable=not console.is_terminal,
         transient=True,

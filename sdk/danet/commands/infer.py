@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.pictures import boxes_for, read_boxes, write_picture
-from danet.errors import InputError
+from danet.errors import DetectorError, InputError
 from danet.frame import BoxFormat, read_picture
+
+BoxesOf = Callable[[Path, NDArray[np.uint8]], Any]
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
     parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path)
-    parser.add_argument(
-        "--boxes", metavar="FILE", help="JSON: [[x1, y1, x2, y2], ...] or {picture: [...]}; - for stdin"
-    )
+    boxes = parser.add_mutually_exclusive_group()
+    boxes.add_argument("--boxes", metavar="FILE", help="JSON: [[x1, y1, x2, y2], ...] or {picture: [...]}; - for stdin")
+    boxes.add_argument("--detector", metavar="NAME", help="find the persons: hog, or a detector's file (.onnx, .xml)")
     parser.add_argument("--box-format", choices=get_args(BoxFormat), default="xyxy")
     parser.add_argument("--json", metavar="OUT", help="write poses as JSON; - for stdout")
     parser.add_argument("--draw", metavar="OUT", type=Path, help="annotated picture, or a folder for several")
@@ -29,7 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     targets = _draw_targets(options.images, options.draw)
-    content = None if options.boxes is None else read_boxes(options.boxes)
+    boxes_of = _boxes_source(options)
     console = human()
     results: list[dict[str, Any]] = []
     failed = 0
@@ -39,8 +45,8 @@ def _run(options: argparse.Namespace) -> int:
     ):
         for image in bar.track(options.images, description="pictures"):
             try:
-                results.append(_infer_one(estimator, image, content, targets.get(image), options.threshold))
-            except InputError as error:
+                results.append(_infer_one(estimator, image, boxes_of, targets.get(image), options.threshold))
+            except (DetectorError, InputError) as error:
                 # one bad picture does not cost the others
                 console.print(f"danet: error: {error}", markup=False, soft_wrap=True)
                 failed += 1
@@ -67,11 +73,33 @@ def _draw_targets(images: list[Path], out: Path | None) -> dict[Path, Path]:
     return targets
 
 
-def _infer_one(estimator: Any, image: Path, content: Any, target: Path | None, threshold: float) -> dict[str, Any]:
+def _boxes_source(options: argparse.Namespace) -> BoxesOf | None:
+    """Picture's path and pixels -> boxes, or None: each whole picture is one person.
+
+    Raises:
+        InputError: the boxes file cannot be read.
+        DetectorError, MissingExtraError: the detector cannot be opened.
+    """
+    if options.boxes is not None:
+        content = read_boxes(options.boxes)
+        return lambda image, frame: boxes_for(content, image)
+    if options.detector is None:
+        return None
+    from danet.detectors.opening import open_detector
+
+    if options.box_format != "xyxy":
+        raise InputError(f"--box-format {options.box_format} with --detector; it is for --boxes")
+    detector = open_detector(options.detector)
+    return lambda image, frame: detector.detect(frame).boxes
+
+
+def _infer_one(
+    estimator: Any, image: Path, boxes_of: BoxesOf | None, target: Path | None, threshold: float
+) -> dict[str, Any]:
     frame = read_picture(image)
-    poses = estimator.infer(frame, None if content is None else boxes_for(content, image))
+    poses = estimator.infer(frame, None if boxes_of is None else boxes_of(image, frame))
     if target:
-        write_picture(poses.draw(frame, threshold=threshold, boxes=content is not None), target)
+        write_picture(poses.draw(frame, threshold=threshold, boxes=boxes_of is not None), target)
     scores = ", ".join(f"{score:.2f}" for score in poses.person_scores)
     human().print(f"{image}: {len(poses)} persons, scores {scores or '-'}", markup=False, soft_wrap=True)
     return {"file": str(image), "width": frame.shape[1], "height": frame.shape[0], **poses.to_dict()}

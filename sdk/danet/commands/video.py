@@ -1,0 +1,140 @@
+"""`danet video`: tracked poses of a video, camera or stream."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import TextColumn
+
+from danet.commands.command import Command
+from danet.commands.console import human, progress_bar
+from danet.commands.model_options import add_model_options, open_estimator
+from danet.commands.option_types import not_negative, positive
+from danet.errors import InputError
+
+if TYPE_CHECKING:
+    from danet.commands.video_outputs import VideoOutputs
+    from danet.estimator import PoseEstimator
+    from danet.video.pipeline import PosePipeline
+    from danet.video.result import FramePoses
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
+    parser.add_argument("source", metavar="SOURCE", help="video file, camera index, address, or folder of pictures")
+    parser.add_argument("--detector", metavar="NAME", default="hog", help="hog, a detector's file, or none (hog)")
+    parser.add_argument("--smallest", metavar="X", type=float, help="hog: least height of a person in frames (0.2)")
+    parser.add_argument("--detect-every", metavar="N", type=positive, default=10, help="frames between its runs (10)")
+    parser.add_argument("--no-tracking", action="store_true", help="detect on each frame; no ids, no smoothing")
+    parser.add_argument("--no-smoothing", action="store_true", help="keypoints as they are found")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="annotated video: .mp4, .mkv, .avi")
+    parser.add_argument("--jsonl", metavar="FILE", help="a line of JSON for each frame; - for stdout")
+    parser.add_argument("--show", action="store_true", help="a window, where there is a display; q ends")
+    parser.add_argument("--boxes", action="store_true", help="draw boxes as well")
+    parser.add_argument("--threshold", type=not_negative, default=0.2, help="lowest keypoint score drawn (0.2)")
+    parser.add_argument("--frames", metavar="N", type=positive, help="stop after so many")
+    add_model_options(parser)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from danet.commands.video_outputs import VideoOutputs
+
+    _check(options)
+    with ExitStack() as stack:
+        stack.enter_context(_ended_by_sigterm())
+        estimator = stack.enter_context(open_estimator(options))
+        pipeline = stack.enter_context(_pipeline(options, estimator))
+        # closed in any case, so that what was done is kept: at the end, at an error and at Ctrl-C
+        outputs = stack.enter_context(VideoOutputs(options, pipeline.source.fps))
+        stack.callback(_print_summary, pipeline, outputs)
+        for result in _watched(pipeline, options.frames):
+            outputs.take(result)
+            if outputs.closed_by_user:
+                break
+    return 0
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Refuse at once what would fail after the first frame, or cost the source."""
+    source = Path(options.source)
+    for target in map(Path, filter(None, (options.out, options.jsonl))):
+        if source.exists() and target.exists() and target.samefile(source):
+            raise InputError(f"{target} is the source itself; write to another file")
+    if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+        # OpenCV's window library would end the process
+        raise InputError("--show: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); leave it out")
+
+
+def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipeline:
+    from danet.detectors.opening import open_detector
+    from danet.tracking.one_euro import OneEuroSettings
+    from danet.tracking.tracker import Tracker, TrackerSettings
+    from danet.video.pipeline import PosePipeline
+
+    own = {} if options.smallest is None else {"smallest": options.smallest}
+    detector = None if options.detector == "none" else open_detector(options.detector, **own)
+    tracker = None
+    if detector is not None and not options.no_tracking:
+        settings = TrackerSettings(detect_every=options.detect_every)
+        tracker = Tracker(settings, None if options.no_smoothing else OneEuroSettings())
+    return PosePipeline(options.source, estimator, detector, tracker)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """A service is stopped by SIGTERM: then outputs are closed as at Ctrl-C, and the exit status is 143."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _watched(pipeline: PosePipeline, most: int | None) -> Iterator[FramePoses]:
+    """The results, under a bar with the time left for a file, and the rate alone for a live source."""
+    known = pipeline.source.frames
+    total = min(known, most) if known and most else known or most
+    with progress_bar(TextColumn("{task.fields[rate]}")) as bar:
+        task = bar.add_task("frames", total=total, rate="")
+        for count, result in enumerate(pipeline, start=1):
+            yield result
+            stats = pipeline.stats
+            lost = f", {stats.dropped} dropped" if stats.dropped else ""
+            bar.update(task, completed=count, rate=f"{stats.fps:.1f} fps{lost}")
+            if count == most:
+                return
+
+
+def _print_summary(pipeline: PosePipeline, outputs: VideoOutputs) -> None:
+    stats = pipeline.stats
+    console = human()
+    rate = stats.frames / stats.elapsed_s if stats.elapsed_s else 0.0
+    parts = [
+        f"{stats.frames} frames in {stats.elapsed_s:.1f} s ({rate:.1f} fps)",
+        f"{stats.persons / max(stats.frames, 1):.1f} persons to a frame",
+        f"detector run {stats.detections} times ({stats.detector_ms:.0f} ms each)",
+        f"poses {stats.poses_ms:.1f} ms to a frame",
+    ]
+    if stats.dropped:
+        parts.append(f"{stats.dropped} frames dropped")
+    console.print(f"{pipeline.source.name}: {', '.join(parts)}", markup=False, soft_wrap=True)
+    for note in (*getattr(pipeline.source, "notes", ()), *outputs.notes):
+        console.print(note, markup=False, soft_wrap=True)
+
+
+COMMAND = Command("video", "Find and follow poses in a video, camera or stream.", _add_arguments, _run)

@@ -1,0 +1,1 @@
+"""Frames in, frames out: sources, writers and the pipeline between them."""

@@ -1,0 +1,65 @@
+"""Video files by OpenCV alone: MPEG-4 Part 2 or Motion JPEG, at a constant rate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from danet.errors import InputError
+from danet.video.opencv_capture import quiet_opencv
+
+CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v", ".mp4": "mp4v"}
+"""H.264 is not among them: OpenCV's wheels have no encoder for it."""
+LONGEST_REPEAT_S = 10.0
+"""A frame is repeated for this long at most; a camera that was away for an hour leaves no hour of one picture."""
+
+
+def codecs() -> dict[str, str]:
+    """The codec for each suffix."""
+    return CODECS
+
+
+class OpenCvEncoder:
+    """An open file; see `danet.video.encoder.Encoder`.
+
+    The rate is constant, so a frame is repeated until the next one's time has come; frames are never left out.
+    """
+
+    def __init__(self, path: Path, codec: str, size: tuple[int, int], fps: float) -> None:
+        self.codec = f"{codec} by OpenCV"
+        self._fps = fps
+        self._written = 0
+        self._last: NDArray[np.uint8] | None = None
+        with quiet_opencv():
+            self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size[::-1])
+        if not self._writer.isOpened():
+            raise InputError(f"OpenCV cannot write {codec} video of {size[1]}x{size[0]} to a {path.suffix} file")
+
+    def write(self, image: NDArray[np.uint8], time_s: float) -> None:
+        """Append a frame (H, W, 3) uint8 BGR."""
+        missing = round(time_s * self._fps) - self._written
+        if self._last is not None:
+            for _ in range(min(missing, round(LONGEST_REPEAT_S * self._fps))):
+                self._append(self._last)
+        self._append(image)
+        self._last = image
+
+    def _append(self, image: NDArray[np.uint8]) -> None:
+        self._writer.write(image)
+        self._written += 1
+
+    def close(self) -> None:
+        """Write the index."""
+        self._writer.release()
+
+
+def open_encoder(path: Path, codec: str, size: tuple[int, int], fps: float, threads: int | None) -> OpenCvEncoder:
+    """Open a file of (height, width), both even; these codecs' threads cannot be set.
+
+    Raises:
+        InputError: OpenCV refuses.
+    """
+    return OpenCvEncoder(path, codec, size, fps)

@@ -1,0 +1,44 @@
+"""A recorded source played at its own speed, as a stand-in for a camera."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from danet.errors import SourceError
+from danet.video.frame import Source
+
+
+class PacedCapture:
+    """Gives each frame of a source when its time has come; a `danet.video.capture_thread.Capture`.
+
+    Args:
+        source: not a live one; it is this one's to close.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._frames = iter(source)
+        self._start: float | None = None
+
+    def read(self) -> tuple[bool, Any]:
+        """Waits for the next frame's time.
+
+        Raises:
+            EOFError: the source has ended; with a text, it failed.
+        """
+        try:
+            frame = next(self._frames, None)
+        except SourceError as error:
+            raise EOFError(str(error)) from error
+        if frame is None:
+            raise EOFError
+        now = time.monotonic()
+        if self._start is None:
+            self._start = now - frame.time_s
+        time.sleep(max(0.0, self._start + frame.time_s - now))
+        return True, frame.image
+
+    def release(self) -> None:
+        """Free the source."""
+        self._source.close()

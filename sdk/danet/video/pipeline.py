@@ -1,0 +1,171 @@
+"""From a source of frames to tracked poses: a generator that an app loops over."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from danet.detectors.base import DetectFunction, Detections, Detector, as_detector
+from danet.errors import DanetError, DetectorError, InputError
+from danet.estimator import PoseEstimator
+from danet.frame import as_bgr
+from danet.tracking.tracker import Tracker
+from danet.video.frame import Frame, Source
+from danet.video.opening import open_source
+from danet.video.read_ahead import read_ahead
+from danet.video.result import FramePoses
+from danet.video.stats import Meter, Stats
+
+
+class PosePipeline:
+    """Runs a source's frames through detector, tracker and estimator.
+
+        with PosePipeline(0, PoseEstimator("danet72"), HogDetector(), Tracker()) as pipeline:
+            for result in pipeline:
+                show(result.draw())
+
+    `async for` works as well. Nothing is queued beyond two frames of a file; a live source drops what comes while
+    a frame is worked on.
+
+    Args:
+        source: a video file, camera index, address, folder of pictures, an iterable of pictures
+            (see `danet.video.opening.open_source`), or an object of your own like `danet.video.frame.Source`.
+        estimator: of the poses; it stays yours to close.
+        detector: of the persons: an object with `detect(frame)`, or a callable frame -> boxes (N, 4) xyxy. None:
+            each whole frame is one person.
+        tracker: follows persons, so that the detector runs now and then only. None: the detector runs on each
+            frame, and poses have no ids.
+
+    Raises:
+        SourceError: the source cannot be opened.
+        InputError: a tracker without a detector, or a detector that is none.
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        estimator: PoseEstimator,
+        detector: Detector | DetectFunction | None = None,
+        tracker: Tracker | None = None,
+    ) -> None:
+        if tracker is not None and detector is None:
+            raise InputError("a tracker without a detector has nobody to follow; pass detector=")
+        self.estimator = estimator
+        self.detector = None if detector is None else as_detector(detector)
+        self.tracker = tracker
+        self.source: Source = open_source(source)
+        self._meter = Meter()
+        self._stopped = False
+        self._results: Iterator[FramePoses] | None = None
+
+    def __iter__(self) -> Iterator[FramePoses]:
+        """The frames with their poses, in order, until the source ends or `stop`. One iteration at a time.
+
+        Raises:
+            SourceError: the source failed; raised after the poses of the frames before.
+            DetectorError: the detector raised.
+            InputError: a frame that is no picture.
+            BackendError: the network failed to run.
+        """
+        if self._results is None:
+            self._results = self._run()
+        return self._results
+
+    def _run(self) -> Iterator[FramePoses]:
+        self._meter = Meter()
+        frames = iter(self.source) if self.source.live else read_ahead(self.source)
+        try:
+            for frame in frames:
+                if self._stopped:
+                    break
+                result = self._one(frame)
+                if self._stopped:  # while it was worked on, and whoever waited for it may be gone
+                    break
+                yield result
+                if self._stopped:
+                    break
+        finally:
+            close = getattr(frames, "close", None)
+            if close is not None:
+                close()
+            self.source.close()
+
+    def _one(self, frame: Frame) -> FramePoses:
+        start = time.perf_counter()
+        image = as_bgr(frame.image)
+        size = (image.shape[0], image.shape[1])
+        due = self.detector is not None and (self.tracker is None or self.tracker.detection_due)
+        found = self._detect(frame) if due else None
+        before = time.perf_counter()
+        if self.tracker is not None:
+            boxes = self.tracker.boxes(size, frame.time_s, found)
+            poses = self.tracker.update(self.estimator.infer(image, self._as_given(boxes)))
+        else:
+            poses = self.estimator.infer(image, None if found is None else self._as_given(found.boxes))
+        now = time.perf_counter()
+        self._meter.done(len(poses), now - before, now - start)
+        return FramePoses(frame, poses, due, now - start)
+
+    def _detect(self, frame: Frame) -> Detections:
+        assert self.detector is not None
+        start = time.perf_counter()
+        try:
+            found = self.detector.detect(frame.image)
+        except DanetError:
+            raise
+        except Exception as error:  # a detector of the user's own may raise anything
+            raise DetectorError(f"frame {frame.index}: the detector raised {type(error).__name__}: {error}") from error
+        self._meter.detected(time.perf_counter() - start)
+        return found
+
+    def _as_given(self, boxes: Any) -> Any:
+        """Boxes (N, 4) xyxy in the format that the estimator was told to expect."""
+        edges = np.asarray(boxes, np.float64).reshape(-1, 4)
+        sides = edges[:, 2:] - edges[:, :2]
+        if self.estimator.box_format == "xywh":
+            return np.concatenate((edges[:, :2], sides), axis=1)
+        if self.estimator.box_format == "cxcywh":
+            return np.concatenate((edges[:, :2] + sides / 2, sides), axis=1)
+        return edges
+
+    async def __aiter__(self) -> AsyncIterator[FramePoses]:
+        """The same for asyncio: each frame is worked on in a thread, the event loop goes on meanwhile."""
+        import asyncio  # `import danet` stays quick
+
+        results = iter(self)
+        try:
+            while (result := await asyncio.to_thread(next, results, None)) is not None:
+                yield result
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """End the iteration; a frame that is worked on is not given any more. From any thread."""
+        self._stopped = True
+        self.source.close()
+
+    @property
+    def stats(self) -> Stats:
+        """Rates, latencies and counts so far."""
+        return self._meter.stats(self.source.dropped)
+
+    def close(self) -> None:
+        """Stop and free the source and this pipeline's threads. Closing twice does no harm."""
+        self.stop()
+        results, self._results = self._results, None
+        if results is not None:
+            with suppress(ValueError):  # it is running in another thread, and ends there
+                results.close()  # type: ignore[attr-defined]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,64 @@
+"""Frames of a file read in a thread of their own, a few ahead: decoding overlaps with the network."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import Empty, Full, Queue
+
+from danet.video.frame import Frame, Source
+
+AHEAD = 2
+"""Frames that wait at most."""
+POLL_S = 0.1
+"""How often a waiting thread looks whether it should end."""
+
+
+def read_ahead(source: Source) -> Iterator[Frame]:
+    """The frames of a source in order; an error of it is raised after the frames before it.
+
+    The thread ends with this generator: when the source does, or when the generator is closed.
+    """
+    queue: Queue[Frame | BaseException | None] = Queue(AHEAD)
+    ended = threading.Event()
+
+    def put(item: Frame | BaseException | None) -> bool:
+        while not ended.is_set():
+            try:
+                queue.put(item, timeout=POLL_S)
+                return True
+            except Full:
+                continue
+        return False
+
+    def read() -> None:
+        try:
+            for frame in source:
+                if not put(frame):
+                    return
+            put(None)
+        except BaseException as error:  # goes on in the thread that takes the frames
+            put(error)
+
+    reader = threading.Thread(target=read, name="danet-read-ahead", daemon=True)
+    reader.start()
+    try:
+        yield from _taken(queue, reader)
+    finally:
+        ended.set()
+        reader.join(timeout=5)
+
+
+def _taken(queue: Queue[Frame | BaseException | None], reader: threading.Thread) -> Iterator[Frame]:
+    while True:
+        try:
+            item = queue.get(timeout=POLL_S)
+        except Empty:
+            if not reader.is_alive() and queue.empty():
+                return
+            continue
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item

@@ -1,0 +1,360 @@
+"""Cameras that a test plays: they give frames, fail, raise, hang and come back. No test waits for less than seconds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from queue import Queue
+from typing import Any
+
+import numpy as np
+import pytest
+
+from danet.errors import InputError, SourceError
+from danet.video.capture_thread import Limits
+from danet.video.frame import Source
+from danet.video.latest_reader import MOST_HUNG, LatestFrameReader
+
+from .conftest import number_of, numbered
+
+QUICK = Limits(open_s=5, stall_s=60, give_up_s=20, first_retry_s=0.05, longest_retry_s=0.2)
+Step = Callable[[], tuple[bool, Any]]
+
+
+class Camera:
+    """Gives what the test puts into it; each reading waits for the next step.
+
+    With `comeback`, every connection but the first gives that picture again and again.
+    """
+
+    def __init__(self) -> None:
+        self.steps: Queue[Step] = Queue()
+        self.comeback: int | None = None
+        self.connections = self.released = self.taken = 0
+        self.refuse: Exception | None = None
+        self.gone = threading.Event()
+
+    def connect(self) -> Any:
+        self.connections += 1
+        if self.refuse is not None:
+            raise self.refuse
+        return self if self.comeback is None or self.connections == 1 else Steady(self)
+
+    def read(self) -> tuple[bool, Any]:
+        step = self.steps.get()
+        self.taken += 1
+        return step()
+
+    def release(self) -> None:
+        self.released += 1
+
+    def give(self, *indices: int) -> None:
+        for index in indices:
+            self.steps.put(lambda index=index: (True, numbered(index)))
+
+    def fail(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.steps.put(lambda: (False, None))
+
+    def throw(self, error: BaseException) -> None:
+        def step() -> tuple[bool, Any]:
+            raise error
+
+        self.steps.put(step)
+
+    def hang(self) -> None:
+        """Until the test's end."""
+
+        def step() -> tuple[bool, Any]:
+            self.gone.wait(60)
+            return False, None
+
+        self.steps.put(step)
+
+
+class Steady:
+    """A connection that works."""
+
+    def __init__(self, camera: Camera) -> None:
+        self._camera = camera
+
+    def read(self) -> tuple[bool, Any]:
+        time.sleep(0.02)
+        return True, numbered(self._camera.comeback or 0)
+
+    def release(self) -> None: ...
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not come about in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def camera() -> Iterator[Camera]:
+    made = Camera()
+    yield made
+    made.gone.set()
+    made.fail(20)  # lets every thread that waits in `read` look whether it should end
+
+
+@pytest.fixture
+def open_reader(camera: Camera) -> Iterator[Callable[..., LatestFrameReader]]:
+    opened: list[LatestFrameReader] = []
+
+    def make(limits: Limits = QUICK, connect: Callable[[], Any] = camera.connect) -> LatestFrameReader:
+        opened.append(LatestFrameReader(connect, name="porch", limits=limits))
+        return opened[-1]
+
+    yield make
+    camera.gone.set()
+    for reader in opened:
+        camera.fail(3)
+        reader.close()
+
+
+Open = Callable[..., LatestFrameReader]
+
+
+def test_frames_come_in_order_with_the_time_of_their_arrival(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    assert isinstance(reader, Source)
+    assert (reader.live, reader.frames, reader.fps, reader.name, reader.dropped) == (True, None, None, "porch", 0)
+    frames = iter(reader)
+    found = []
+    threading.Timer(0.2, camera.give, [0]).start()
+    for index in range(4):
+        found.append(next(frames))
+        camera.give(index + 1)
+    assert [(frame.index, number_of(frame.image)) for frame in found] == [(index, index) for index in range(4)]
+    times = [frame.time_s for frame in found]
+    assert times[0] == 0
+    assert times == sorted(times)
+    assert reader.dropped == 0
+
+
+def test_only_the_newest_frame_is_kept_and_the_others_are_counted(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    frames = iter(reader)
+    threading.Timer(0.2, camera.give, [0]).start()
+    next(frames)
+    camera.give(*range(1, 51))
+    eventually(lambda: camera.steps.empty() and camera.taken == 51 and reader.dropped == 49)
+    newest = next(frames)
+    assert (newest.index, number_of(newest.image)) == (50, 50)
+    assert reader.dropped == 49
+
+
+def test_count_and_time_begin_with_the_iteration(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    camera.give(1, 2, 3)
+    eventually(lambda: camera.taken == 3)
+    threading.Timer(0.3, camera.give, [4]).start()
+    frame = next(iter(reader))
+    assert (frame.index, frame.time_s, number_of(frame.image), reader.dropped) == (0, 0.0, 4, 0)
+
+
+def test_a_camera_that_cannot_be_opened_at_first(camera: Camera, open_reader: Open) -> None:
+    camera.refuse = OSError("no such device")
+    with pytest.raises(SourceError, match="porch: connecting raised OSError: no such device"):
+        open_reader()
+    camera.refuse = SourceError("camera 0 cannot be opened: it sleeps")
+    with pytest.raises(SourceError, match=r"^camera 0 cannot be opened: it sleeps$"):
+        open_reader()
+    assert camera.connections == 2
+
+
+def test_a_camera_that_hangs_while_it_is_opened(camera: Camera, open_reader: Open) -> None:
+    def connect() -> Camera:
+        camera.gone.wait(60)
+        return camera
+
+    with pytest.raises(SourceError, match=r"porch: connecting did not return within 0\.3 s"):
+        open_reader(replace(QUICK, open_s=0.3), connect)
+    camera.gone.set()
+    eventually(lambda: camera.released == 1)  # what came too late is freed
+
+
+def lost(camera: Camera, kind: str) -> None:
+    if kind == "fails":
+        # for longer than a second: a few failing reads are damaged packets
+        for _ in range(3):
+            camera.fail()
+            camera.steps.put(lambda: (time.sleep(0.35), (False, None))[1])
+    elif kind == "raises":
+        camera.throw(RuntimeError("USB gone"))
+    else:
+        camera.hang()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("fails", "ConnectionError: reads gave nothing for 1 s"),
+        ("raises", "RuntimeError: USB gone"),
+        ("hangs", "the camera's code hung"),
+    ],
+)
+def test_a_lost_camera_is_connected_anew(kind: str, told: str, camera: Camera, open_reader: Open) -> None:
+    camera.comeback = 1
+    reader = open_reader(replace(QUICK, stall_s=1))
+    frames = iter(reader)
+    threading.Timer(0.2, camera.give, [0]).start()
+    before = next(frames)
+    lost(camera, kind)
+    start = time.monotonic()
+    after = next(frames)
+    assert number_of(after.image) == 1
+    assert (before.index, after.index) == (0, 1)
+    assert after.time_s >= time.monotonic() - start - 1  # the clock went on
+    assert reader.last_error == told
+    assert reader.reconnects == 1
+    assert camera.connections == 2
+    if kind != "hangs":
+        assert camera.released == 1
+    else:
+        camera.gone.set()
+        eventually(lambda: camera.released == 1)  # as soon as the hung code returns
+
+
+def test_a_few_failing_reads_are_no_lost_camera(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    frames = iter(reader)
+    camera.fail(5)
+    threading.Timer(0.3, camera.give, [0]).start()
+    assert number_of(next(frames).image) == 0
+    assert (reader.reconnects, camera.connections, reader.last_error) == (0, 1, None)
+
+
+def test_connecting_is_tried_with_growing_pauses(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader(replace(QUICK, first_retry_s=0.05, longest_retry_s=0.2))
+    moments: list[float] = []
+    refuse = OSError("still away")
+
+    def connect() -> Camera:
+        moments.append(time.monotonic())
+        if len(moments) < 6:
+            raise refuse
+        return camera
+
+    reader._thread._connect = connect
+    camera.throw(OSError("unplugged"))
+    camera.give(1)
+    assert number_of(next(iter(reader)).image) == 1
+    pauses = np.diff(moments)
+    assert reader.last_error == "OSError: still away"
+    # after a first of 0.05; a busy machine may only make them longer
+    assert all(pause >= least - 0.01 for pause, least in zip(pauses, [0.1, 0.2, 0.2, 0.2, 0.2], strict=True))
+
+
+def test_giving_up_says_for_how_long(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader(replace(QUICK, give_up_s=1.5))
+    frames = iter(reader)
+    threading.Timer(0.2, camera.give, [0]).start()
+    next(frames)
+    camera.refuse = OSError("no route to host")
+    camera.throw(OSError("cable pulled"))
+    start = time.monotonic()
+    with pytest.raises(SourceError) as caught:
+        next(frames)
+    assert 1.4 < time.monotonic() - start < 15
+    assert str(caught.value).startswith("porch: no frame for 2 s, connected anew 0 times (OSError: no route to host)")
+    assert "check the camera" in str(caught.value)
+    assert list(reader) == []  # closed
+
+
+def test_a_camera_that_hangs_for_good_leaves_few_threads(camera: Camera, open_reader: Open) -> None:
+    before = threading.active_count()
+    reader = open_reader(replace(QUICK, stall_s=0.05, give_up_s=1.5))
+    for _ in range(30):
+        camera.hang()
+    start = time.monotonic()
+    with pytest.raises(SourceError, match=r"no frame for 2 s.*\(the camera's code hung\)"):
+        next(iter(reader))
+    assert time.monotonic() - start < 15
+    assert camera.connections == MOST_HUNG + 1
+    assert threading.active_count() <= before + MOST_HUNG + 1
+    camera.gone.set()
+    eventually(lambda: camera.released == camera.connections)
+
+
+def test_what_a_hung_thread_brings_at_last_is_not_listened_to(camera: Camera, open_reader: Open) -> None:
+    camera.comeback = 1
+    reader = open_reader(replace(QUICK, stall_s=1))
+    frames = iter(reader)
+    camera.steps.put(lambda: (camera.gone.wait(60), (True, numbered(9)))[1])
+    assert number_of(next(frames).image) == 1
+    camera.gone.set()
+    eventually(lambda: camera.released == 1)
+    assert {number_of(next(frames).image) for _ in range(20)} == {1}
+
+
+@pytest.mark.parametrize("state", ["connecting", "hung"])
+def test_close_ends_a_waiting_iteration(state: str, camera: Camera, open_reader: Open) -> None:
+    reader = open_reader(replace(QUICK, stall_s=60, first_retry_s=30, longest_retry_s=30))
+    if state == "connecting":
+        camera.throw(OSError("unplugged"))  # it is in the long pause before the next attempt
+    else:
+        camera.hang()
+    ended: list[float] = []
+
+    def wait() -> None:
+        assert list(reader) == []
+        ended.append(time.monotonic())
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    time.sleep(0.3)
+    closed = time.monotonic()
+    reader.close()
+    waiting.join(10)
+    assert ended
+    assert ended[0] - closed < 3  # far from the 20 s to give up; a busy machine may need a while
+    reader.close()
+
+
+def test_close_frees_the_camera_and_ends_the_thread(camera: Camera, open_reader: Open) -> None:
+    before = threading.active_count()
+    reader = open_reader()
+    camera.fail(1)
+    with reader:
+        camera.fail(1)
+        threading.Timer(0.2, camera.fail, [3]).start()
+    eventually(lambda: camera.released == 1 and threading.active_count() <= before)
+    assert list(reader) == []
+
+
+def test_a_camera_may_say_that_there_will_be_no_more(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+
+    def last() -> None:
+        camera.give(3)
+        camera.throw(EOFError())
+
+    threading.Timer(0.2, last).start()
+    assert [number_of(frame.image) for frame in reader] == [3]
+    assert camera.connections == 1
+
+
+def test_an_end_with_a_reason_is_an_error(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    camera.throw(EOFError("film.mp4: cut off"))
+    with pytest.raises(SourceError, match=r"^film\.mp4: cut off$"):
+        list(reader)
+
+
+def test_what_is_no_picture(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    threading.Timer(0.2, camera.steps.put, [lambda: (True, np.zeros((4, 4, 3), np.float32))]).start()
+    with pytest.raises(InputError, match="frame of dtype float32"):
+        next(iter(reader))
+
+
+def test_grey_cameras_give_three_channels(camera: Camera, open_reader: Open) -> None:
+    reader = open_reader()
+    threading.Timer(0.2, camera.steps.put, [lambda: (True, numbered(6)[:, :, 0])]).start()
+    assert next(iter(reader)).image.shape == (96, 128, 3)

@@ -1,0 +1,245 @@
+"""Sources that are made of pictures, and what `open_source` makes of its argument."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from danet.errors import InputError, SourceError
+from danet.video.file_source import FileSource
+from danet.video.folder_source import FolderSource, natural_key
+from danet.video.frame import Frame, Source
+from danet.video.iterable_source import IterableSource
+from danet.video.latest_reader import LatestFrameReader
+from danet.video.opening import open_source
+
+from .conftest import number_of, numbered, open_handles, write_cv2
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures 0 to 11 whose names sort otherwise as text, one of another size, and files that are no pictures."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(12):
+        size = (48, 64) if index == 5 else (96, 128)
+        cv2.imwrite(str(pictures / f"img{index}.{'PNG' if index % 2 else 'jpg'}"), numbered(index, size))
+    (pictures / "notes.txt").write_text("no picture")
+    (pictures / ".hidden.png").write_text("no picture")
+    return pictures
+
+
+def numbers(source: Source) -> list[int]:
+    return [number_of(frame.image) for frame in source]
+
+
+def test_a_folder_in_natural_order(folder: Path) -> None:
+    source = open_source(folder)
+    frames = list(source)
+    assert (source.live, source.fps, source.frames, source.name) == (False, 10, 12, str(folder))
+    assert [number_of(frame.image) for frame in frames] == list(range(12))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 10 for index in range(12)])
+    assert [frame.name for frame in frames[:3]] == ["img0.jpg", "img1.PNG", "img2.jpg"]
+    assert frames[5].image.shape == (48, 64, 3)
+    assert numbers(source) == list(range(12))
+
+
+@pytest.mark.parametrize("form", [str, Path])
+def test_a_glob_and_its_rate(form: type, folder: Path) -> None:
+    source = open_source(form(folder / "img*.jpg"), fps=4)
+    assert [(number_of(frame.image), frame.time_s) for frame in source] == [(2 * i, i / 4) for i in range(6)]
+
+
+def test_a_folder_whose_name_looks_like_a_glob(folder: Path) -> None:
+    strange = folder.rename(folder.with_name("run[1]*"))
+    assert len(list(open_source(str(strange)))) == 12
+
+
+def test_one_picture_and_a_list_of_paths(folder: Path) -> None:
+    assert numbers(open_source(str(folder / "img7.PNG"))) == [7]
+    assert numbers(open_source([folder / "img3.PNG", str(folder / "img1.PNG")])) == [3, 1]
+
+
+def test_a_broken_picture_is_skipped_counted_and_named(folder: Path) -> None:
+    (folder / "img3.PNG").write_bytes((folder / "img3.PNG").read_bytes()[:40])
+    (folder / "img4.jpg").write_bytes(b"")
+    source = open_source(folder)
+    assert isinstance(source, FolderSource)
+    frames = list(source)
+    assert [frame.index for frame in frames] == [0, 1, 2, *range(5, 12)]
+    assert frames[3].time_s == pytest.approx(0.5)
+    assert source.corrupt == 2
+    assert [note.split(":")[0] for note in source.notes] == [str(folder / "img3.PNG"), str(folder / "img4.jpg")]
+    list(source)
+    assert source.corrupt == 2  # counted anew
+
+
+def test_nothing_but_broken_pictures(tmp_path: Path) -> None:
+    for index in range(30):
+        (tmp_path / f"{index}.png").write_text("no picture")
+    source = open_source(tmp_path)
+    with pytest.raises(SourceError, match=r"none of 30 pictures can be read; the first: .*0\.png: not a picture"):
+        list(source)
+    assert isinstance(source, FolderSource)
+    assert len(source.notes) == 20
+
+
+def test_natural_order_of_odd_names() -> None:
+    names = ["b", "a10", "a2", "A1", "10", "9", "", "2b", "2", "²", "٣"]
+    ordered = [path.name for path in sorted(map(Path, names), key=natural_key)]
+    assert [name for name in ordered if name.isascii() and name] == ["2", "2b", "9", "10", "A1", "a2", "a10", "b"]
+
+
+def test_arrays_and_frames() -> None:
+    pictures = [numbered(index) for index in range(3)]
+    for given in (pictures, tuple(pictures), np.stack(pictures), (picture for picture in pictures)):
+        source = open_source(given, fps=5)
+        assert [(frame.index, frame.time_s, number_of(frame.image)) for frame in source] == [
+            (0, 0.0, 0),
+            (1, 0.2, 1),
+            (2, 0.4, 2),
+        ]
+    assert open_source(pictures).frames == 3
+    assert open_source(iter(pictures)).frames is None
+    own = Frame(pictures[0], 7, 12.5, "own")
+    assert list(open_source([own])) == [own]
+    grey = open_source([pictures[0][:, :, 0]])
+    assert next(iter(grey)).image.shape == (96, 128, 3)
+
+
+def test_an_item_that_is_no_picture() -> None:
+    frames = iter(open_source([numbered(0), None]))
+    next(frames)
+    with pytest.raises(InputError, match="frame of None"):
+        next(frames)
+
+
+def test_closing_ends_a_generator() -> None:
+    ended: list[str] = []
+
+    def generate() -> Iterator[Any]:
+        try:
+            while True:
+                yield numbered(0)
+        finally:
+            ended.append("yes")
+
+    source = open_source(generate())
+    frames = iter(source)
+    next(frames)
+    source.close()
+    assert ended == ["yes"]
+    assert next(frames, None) is None
+
+
+def test_a_source_is_given_back() -> None:
+    source = IterableSource([numbered(0)])
+    assert open_source(source) is source
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "error", "message"),
+    [
+        ("none.mp4", {}, SourceError, "none.mp4: no such file"),
+        ("none/*.png", {}, SourceError, "none/*.png: no file has such a name"),
+        (97, {}, SourceError, "camera 97 cannot be opened: "),
+        ("97", {}, SourceError, "camera 97 cannot be opened: "),
+        (np.int64(97), {}, SourceError, "camera 97 cannot be opened: "),
+        ("/dev/video97", {}, SourceError, "camera /dev/video97 cannot be opened: "),
+        (-1, {}, InputError, "camera -1, expected an index from 0 on"),
+        (True, {}, InputError, "source True, expected a file"),
+        (1.5, {}, InputError, "source of type float, expected a file"),
+        (None, {}, InputError, "source of type NoneType, expected a file"),
+        (b"video.mp4", {}, InputError, "source of type bytes, expected a file"),
+        (np.zeros((4, 4, 3), np.uint8), {}, InputError, "an array of shape (4, 4, 3) as a source"),
+        (0, {"live": False}, InputError, "camera 0 with live=False"),
+        (0, {"fps": 5.0}, InputError, "fps=5 is for pictures and arrays"),
+        ("a.mp4", {"fps": 5.0}, InputError, "fps=5 is for pictures and arrays"),
+        ([], {"fps": 0.0}, InputError, "fps 0.0, expected a number above 0"),
+        (iter([]), {"loop": True}, InputError, "list_iterator cannot be repeated"),
+        ("rtsp://me:secret@127.0.0.1:1/x", {}, SourceError, "rtsp://127.0.0.1:1/x: no video can be opened there"),
+        ("http://127.0.0.1:1/x.mp4", {}, SourceError, "http://127.0.0.1:1/x.mp4: no video can be opened there"),
+        ("file:///none.mp4", {}, SourceError, "/none.mp4: no such file"),
+    ],
+)
+def test_what_cannot_be_opened(source: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error) as caught:
+        open_source(source, **options)
+    assert str(caught.value).startswith(message)
+    assert "secret" not in str(caught.value)
+
+
+def test_an_empty_folder(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no pictures in this folder; expected files named \.bmp"):
+        open_source(tmp_path)
+
+
+def test_a_video_without_end(tmp_path: Path) -> None:
+    source = open_source(write_cv2(tmp_path / "a.avi", 5, "MJPG"), loop=True)
+    assert source.frames is None
+    frames = iter(source)
+    first = [next(frames) for _ in range(12)]
+    assert [number_of(frame.image) for frame in first] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
+    assert [frame.index for frame in first] == list(range(12))
+    assert [frame.time_s for frame in first] == pytest.approx([index / 25 for index in range(12)])
+    handles = open_handles()
+    for _ in range(100):
+        next(frames)
+    assert open_handles() == handles
+    source.close()
+    assert next(frames, None) is None
+
+
+def test_pictures_without_end(folder: Path) -> None:
+    frames = iter(open_source(folder, loop=True, fps=5))
+    assert [next(frames).time_s for _ in range(30)] == pytest.approx([index / 5 for index in range(30)])
+    with pytest.raises(SourceError, match="gave no frame"):
+        next(iter(open_source([], loop=True)))
+
+
+def test_a_file_played_like_a_camera(tmp_path: Path) -> None:
+    path = write_cv2(tmp_path / "a.avi", 30, "MJPG")  # 1.2 seconds
+    with_gaps = []
+    start = time.monotonic()
+    source = open_source(path, live=True)
+    assert isinstance(source, LatestFrameReader)
+    assert (source.live, source.fps) == (True, 25)
+    for frame in source:
+        assert number_of(frame.image) - with_gaps[-1][1] > 0 if with_gaps else True
+        with_gaps.append((frame.index, number_of(frame.image)))
+        time.sleep(0.15)
+    assert time.monotonic() - start > 1.1
+    assert len(with_gaps) < 15
+    assert source.dropped > 0
+    assert with_gaps[-1][1] == 29  # the last one is kept although its maker has gone
+    source.close()
+
+
+def test_a_file_behind_an_address(tmp_path: Path) -> None:
+    write_cv2(tmp_path / "a.avi", 20, "MJPG")
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    try:
+        source = open_source(f"http://user:secret@127.0.0.1:{server.server_port}/a.avi")
+        assert isinstance(source, FileSource)
+        assert source.name == f"http://127.0.0.1:{server.server_port}/a.avi"
+        assert numbers(source) == list(range(20))
+        source.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+        serving.join()

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import errno
+import importlib.util
+import itertools
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from danet.errors import InputError, MissingExtraError
+from danet.video import opencv_encoder, pyav_encoder
+from danet.video.file_source import FileSource
+from danet.video.video_writer import VideoWriter
+
+from .conftest import decoded, number_of, numbered, open_handles
+
+HAS_AV = importlib.util.find_spec("av") is not None and pyav_encoder.codecs() != {}
+needs_av = pytest.mark.skipif(not HAS_AV, reason="H.264 needs PyAV, the extra `video`")
+WAYS = [
+    *(pytest.param("av", suffix, marks=needs_av) for suffix in pyav_encoder.CONTAINERS),
+    *(("opencv", suffix) for suffix in opencv_encoder.CODECS),
+]
+
+
+@pytest.mark.parametrize(("backend", "suffix"), WAYS)
+def test_what_is_written_can_be_read(backend: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / f"out{suffix}"
+    with VideoWriter(path, fps=25, backend=backend) as writer:
+        for index in range(60):
+            writer.write(numbered(index))
+        assert not path.exists()
+    writer.close()
+    assert writer.frames == 60
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    frames = list(FileSource(path))
+    assert [number_of(frame.image) for frame in frames] == list(range(60))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(60)], abs=6e-4)
+    assert max(np.abs(frame.image - numbered(frame.index).astype(int)).mean() for frame in frames) < 6
+
+
+@needs_av
+def test_pyav_writes_the_time_stamps_that_are_given(tmp_path: Path) -> None:
+    times = np.cumsum([0, 0.033, 0.2, 0.01, 1.5, 0.04]).tolist()
+    with VideoWriter(tmp_path / "out.mp4") as writer:
+        for index, time_s in enumerate(times):
+            writer.write(numbered(index), time_s)
+    assert [time_s for _, time_s in decoded(tmp_path / "out.mp4")] == pytest.approx(times, abs=2e-5)
+
+
+@needs_av
+def test_times_that_do_not_rise_are_moved(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.mp4") as writer:
+        for index, time_s in enumerate([0.0, 0.5, 0.5, 0.2, 1.0]):
+            writer.write(numbered(index), time_s)
+        writer.write(numbered(5))
+    frames = decoded(tmp_path / "out.mp4")
+    assert [number_of(image) for image, _ in frames] == list(range(6))
+    assert [time_s for _, time_s in frames] == pytest.approx([0, 0.5, 0.5, 0.5, 1.0, 1.04], abs=1e-4)
+
+
+def test_opencv_repeats_frames_so_that_it_lasts_as_long(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.avi", fps=10) as writer:
+        for index, time_s in enumerate([0, 0.1, 0.5, 0.6, 3600]):
+            writer.write(numbered(index), time_s)
+    numbers = [number_of(frame.image) for frame in FileSource(tmp_path / "out.avi")]
+    assert numbers == [0, 1, 1, 1, 1, 2, 3, *[3] * 100, 4]
+
+
+@pytest.mark.parametrize(("backend", "suffix"), [("opencv", ".avi"), pytest.param("av", ".mp4", marks=needs_av)])
+def test_odd_sides_and_changing_sizes(backend: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out{suffix}"
+    with VideoWriter(path, backend=backend) as writer:
+        writer.write(numbered(3, (95, 127)))
+        writer.write(numbered(4, (95, 127)))
+        writer.write(np.full((200, 100, 3), 250, np.uint8))  # twice as high as wide
+        writer.write(numbered(5, (190, 254)))
+        writer.write(numbered(6, (95, 127))[:, :, 0])
+    images = [frame.image for frame in FileSource(path)]
+    assert {image.shape for image in images} == {(96, 128, 3)}
+    assert [number_of(image) for image in (images[0], images[1], images[3], images[4])] == [3, 4, 5, 6]
+    row = images[2][48].mean(axis=1)
+    assert row[52:75].min() > 235  # the high picture, in the middle
+    assert max(row[:36].max(), row[92:].max()) < 140  # the rest
+
+
+def test_a_given_size(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.avi", (48, 64)) as writer:
+        writer.write(numbered(9))
+    assert next(iter(FileSource(tmp_path / "out.avi"))).image.shape == (48, 64, 3)
+
+
+@pytest.mark.parametrize(("backend", "suffix"), [("opencv", ".avi"), pytest.param("av", ".mp4", marks=needs_av)])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_what_was_done_is_kept_after_an_error(
+    error: type[BaseException], backend: str, suffix: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"out{suffix}"
+
+    def run() -> None:
+        with VideoWriter(path, backend=backend) as writer:
+            for index in range(30):
+                writer.write(numbered(index))
+            raise error("stop")
+
+    with pytest.raises(error, match="stop"):
+        run()
+    assert [number_of(frame.image) for frame in FileSource(path)] == list(range(30))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_written_leaves_nothing_and_an_old_file_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "out.avi"
+    VideoWriter(path).close()
+    assert list(tmp_path.iterdir()) == []
+    path.write_text("old")
+    with pytest.raises(InputError, match="frame of None"), VideoWriter(path) as writer:
+        writer.write(None)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("out.xyz", {}, "out.xyz: videos named .xyz cannot be written; use .avi"),
+        ("out", {}, "out: videos named (no suffix) cannot be written; use .avi"),
+        ("out.gif", {"backend": "opencv"}, "out.gif: videos named .gif cannot be written; use .avi, .mkv, .mov, .mp4"),
+        ("out.avi", {"backend": "gstreamer"}, "backend 'gstreamer', expected one of av, opencv"),
+        ("out.avi", {"fps": 0}, "fps 0, expected more than 0"),
+        ("out.avi", {"fps": float("nan")}, "fps nan, expected more than 0"),
+        ("out.avi", {"size": (0, 10)}, "size (0, 10), expected (height, width)"),
+    ],
+)
+def test_what_cannot_be_written(name: str, options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        VideoWriter(tmp_path / name, **options)
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_and_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "out.avi").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        VideoWriter(tmp_path / "out.avi")
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        VideoWriter(tmp_path / "file" / "out.avi")
+
+
+def test_closed_writers_and_odd_times(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.avi") as writer:
+        for time_s in (-1.0, float("nan"), float("inf")):
+            with pytest.raises(InputError, match="expected seconds from 0 on"):
+                writer.write(numbered(0), time_s)
+    with pytest.raises(InputError, match="this writer is closed"):
+        writer.write(numbered(0))
+
+
+def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtraError, match=r"needs av, .*danet-edge\[video\]"):
+        VideoWriter(tmp_path / "out.mp4", backend="av")
+    with VideoWriter(tmp_path / "out.mp4") as writer:
+        writer.write(numbered(1))
+        assert writer.codec == "mp4v by OpenCV"
+    assert number_of(next(iter(FileSource(tmp_path / "out.mp4"))).image) == 1
+
+
+@needs_av
+def test_with_pyav_h264_is_written(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "out.mp4", threads=1) as writer:
+        writer.write(numbered(1))
+        assert writer.codec.startswith("H.264 by PyAV")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import numpy as np
+from danet.video.video_writer import VideoWriter
+noise = np.random.default_rng(0).integers(0, 255, (240, 320, 3), np.uint8)
+writer = VideoWriter(Path(sys.argv[1]), fps=25)
+for index in range(150):
+    writer.write(np.roll(noise, index, axis=1))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@needs_av
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_killed_process_leaves_a_file_that_plays(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / "out.mp4")], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".out.")
+    assert left.suffix == ".mp4"
+    assert sum(1 for _ in itertools.islice(FileSource(left), 50)) == 50
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "danet-test", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("mounting a small tmpfs is not permitted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def until_full(writer: VideoWriter) -> OSError:
+    random = np.random.default_rng(3)
+    with pytest.raises(OSError, match="No space left") as caught, writer:  # noqa: PT012 -- writes until it fails
+        for _ in range(1000):
+            writer.write(random.integers(0, 255, (160, 240, 3), np.uint8))  # noise, which no codec makes small
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("backend", "suffix", "reserve"),
+    [
+        ("opencv", ".avi", 600_000),
+        pytest.param("av", ".mp4", 600_000, marks=needs_av),
+        pytest.param("av", ".mp4", 0, marks=needs_av),  # FFmpeg itself meets the full disk
+    ],
+)
+def test_a_full_disk(backend: str, suffix: str, reserve: int, small_disk: Path) -> None:
+    path = small_disk / f"out{suffix}"
+    writer = VideoWriter(path, backend=backend, reserve_bytes=reserve)
+    error = until_full(writer)
+    assert (error.errno, error.filename) == (errno.ENOSPC, str(path))
+    assert ("MiB left" in str(error)) == (reserve > 0)
+    assert list(small_disk.iterdir()) == [path]
+    assert writer.frames > 20
+    source = FileSource(path)
+    if reserve:
+        assert len(list(source)) == writer.frames  # finished in the reserve, whole
+    else:
+        assert len(list(itertools.islice(source, 10))) == 10
+    source.close()
+
+
+def test_a_disk_that_is_too_full_to_begin(small_disk: Path) -> None:
+    with pytest.raises(OSError, match=r"out\.avi") as caught, VideoWriter(small_disk / "out.avi") as writer:
+        writer.write(numbered(0))
+    assert caught.value.errno == errno.ENOSPC
+    assert "8.0 MiB are kept to finish the file" in str(caught.value)
+    assert list(small_disk.iterdir()) == []
+
+
+def test_handles_and_threads_are_given_back(tmp_path: Path) -> None:
+    def run() -> None:
+        for name in ("a.avi", "a.mp4"):
+            with VideoWriter(tmp_path / name) as writer:
+                writer.write(numbered(0))
+
+    run()
+    handles = open_handles()
+    threads = threading.active_count()
+    for _ in range(5):
+        run()
+    assert threading.active_count() == threads
+    assert open_handles() == handles
