@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.interpolate import CubicSpline
 
 from danet.detectors.base import Detections, Detector
 from danet.detectors.opening import open_detector
@@ -111,48 +112,54 @@ def steadiness(clips: Sequence[Clip], followed: Sequence[Followed]) -> tuple[Ste
 class _Run:
     """Frames in a row in which one person was followed."""
 
-    clip: Clip
-    person: int
+    path: CubicSpline
+    """Seconds -> true keypoints (K, 2)."""
     times: NDArray[np.float64]
     plain: NDArray[np.float64]
     smooth: NDArray[np.float64]
 
     def truth(self, lag_s: float) -> NDArray[np.float64]:
         """Keypoints (T, K, 2) of the person `lag_s` ago."""
-        return np.array([self.clip.keypoints(max(time - lag_s, 0.0))[self.person] for time in self.times])
+        return np.asarray(self.path(self.times - lag_s), np.float64)
 
 
 def _runs(clip: Clip, followed: Followed) -> list[_Run]:
     found: list[_Run] = []
-    step = 1.5 / (clip.fps or 25.0)
+    step = 1 / (clip.fps or 25.0)
+    paths = _paths(clip, step)
     for seen in followed.tracks.values():
         times = np.array([one[0] for one in seen])
         persons = np.array([one[1] for one in seen])
-        cuts = np.flatnonzero((np.diff(times) > step) | (np.diff(persons) != 0)) + 1
+        cuts = np.flatnonzero((np.diff(times) > 1.5 * step) | (np.diff(persons) != 0)) + 1
         for part in np.split(np.arange(len(seen)), cuts):
             if len(part) >= 25:
                 points = [np.array([seen[index][which] for index in part], np.float64) for which in (2, 3)]
-                found.append(_Run(clip, int(persons[part[0]]), times[part], *points))
+                found.append(_Run(paths[int(persons[part[0]])], times[part], *points))
     return found
 
 
+def _paths(clip: Clip, step: float) -> dict[int, CubicSpline]:
+    """By person: the truth through the frames' times; between them a spline is as good as the truth, and quick."""
+    times = np.arange(len(clip)) * step
+    truth = [clip.keypoints(float(time)) for time in times]
+    paths = {}
+    for person in sorted(set().union(*truth)):
+        there = [index for index, one in enumerate(truth) if person in one]
+        paths[person] = CubicSpline(times[there], np.array([truth[index][person] for index in there]))
+    return paths
+
+
 def _steadiness(runs: list[_Run], which: str) -> Steadiness:
-    points = [getattr(run, which) for run in runs]
-    second = np.concatenate([np.square(np.diff(one, 2, axis=0)).ravel() for one in points])
-    away = np.concatenate(
-        [np.linalg.norm(one - run.truth(0.0), axis=2).ravel() for one, run in zip(points, runs, strict=True)]
-    )
+    pairs = [(getattr(run, which), run) for run in runs]
+    second = np.concatenate([np.square(np.diff(points, 2, axis=0)).ravel() for points, _ in pairs])
+
+    def away(lag_s: float) -> list[NDArray[np.float64]]:
+        return [np.linalg.norm(points - run.truth(lag_s), axis=2).ravel() for points, run in pairs]
+
     # the median over keypoints: some are wrong altogether, and say nothing of time
-    misses = [
-        np.mean(
-            [
-                np.median(np.linalg.norm(one - run.truth(float(lag)), axis=2))
-                for one, run in zip(points, runs, strict=True)
-            ]
-        )
-        for lag in LAGS_S
-    ]
-    return Steadiness(float(np.sqrt(second.mean())), float(away.mean()), float(LAGS_S[int(np.argmin(misses))]))
+    misses = [np.median(np.concatenate(away(float(lag)))) for lag in LAGS_S]
+    error = float(np.concatenate(away(0.0)).mean())
+    return Steadiness(float(np.sqrt(second.mean())), error, float(LAGS_S[int(np.argmin(misses))]))
 
 
 def _print(rows: list[tuple[str, TrackingFigures, int, int]], steady: tuple[Steadiness, Steadiness, float]) -> None:

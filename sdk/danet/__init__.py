@@ -4,32 +4,59 @@ from danet import PoseEstimator
 
 estimator = PoseEstimator("danet72")
 poses = estimator.infer(frame, boxes)  # frame (H, W, 3) uint8 BGR; boxes (N, 4) xyxy pixels
+
+for result in PosePipeline(0, estimator, open_detector("hog"), Tracker()):  # a camera: ids, smooth keypoints
+    picture = result.draw()
 """
 
+import sys
+
 from danet.backends.base import Backend
+from danet.detectors.base import Detections, Detector
+from danet.detectors.opening import open_detector
 from danet.errors import (
     BackendError,
     DanetError,
+    DetectorError,
     InputError,
     MissingExtraError,
     ModelFileError,
     ModelSpecError,
+    SourceError,
 )
 from danet.estimator import PoseEstimator
 from danet.model_spec import DecoderSpec, Metric, ModelSpec
 from danet.poses import Poses
+from danet.tracking.one_euro import OneEuroSettings
+from danet.tracking.tracker import Tracker, TrackerSettings
+from danet.video.opening import open_source
+from danet.video.pipeline import PosePipeline
+
+# OpenVINO reports its import to an analytics server, where its telemetry package is installed (it is, with the wheel).
+# An SDK that runs inside other people's products must not phone home; OpenVINO and NNCF do well without that package.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 __all__ = [
     "Backend",
     "BackendError",
     "DanetError",
     "DecoderSpec",
+    "Detections",
+    "Detector",
+    "DetectorError",
     "InputError",
     "Metric",
     "MissingExtraError",
     "ModelFileError",
     "ModelSpec",
     "ModelSpecError",
+    "OneEuroSettings",
     "PoseEstimator",
+    "PosePipeline",
     "Poses",
+    "SourceError",
+    "Tracker",
+    "TrackerSettings",
+    "open_detector",
+    "open_source",
 ]

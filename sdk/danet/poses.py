@@ -130,7 +130,7 @@ class Poses:
         )
 
     def to_supervision(self) -> Any:
-        """A `supervision.KeyPoints` with the same numbers.
+        """A `supervision.KeyPoints` with the same numbers, for its annotators; ids are its data["tracker_id"].
 
         Raises:
             MissingExtraError: supervision is not installed.
@@ -139,4 +139,10 @@ class Poses:
             import supervision
         except ImportError as error:
             raise MissingExtraError("Poses.to_supervision", "supervision", "supervision") from error
-        return supervision.KeyPoints(xy=self.keypoints, confidence=self.scores)
+        data: dict[str, Any] = {} if self.ids is None else {"tracker_id": self.ids}
+        return supervision.KeyPoints(
+            xy=self.keypoints,
+            keypoint_confidence=self.scores,
+            detection_confidence=self.person_scores,
+            data=data,
+        )

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from danet.draw import LEFT, MIDDLE, RIGHT, line_width
+from danet.draw import LEFT, MIDDLE, RIGHT, id_color, line_width, opacity
 from danet.keypoints import COCO_KEYPOINTS
 from danet.poses import Poses
 
@@ -76,6 +77,38 @@ def test_a_limb_needs_both_its_ends() -> None:
     drawn = poses_of(ARMS, left_wrist=0.1).draw(BLACK)
     assert not drawn[150:215, 295:320].any()
     assert color_at(drawn, 100, 150) == RIGHT
+
+
+def test_the_less_sure_the_fainter() -> None:
+    limbs = {}
+    for score in (0.25, 0.4, 0.69, 0.7, 1.0):
+        drawn = poses_of(ARMS, left_wrist=score).draw(BLACK)
+        limbs[score] = np.array(color_at(drawn, 300, 150), float)
+        # its less sure end decides, the other arm is as ever
+        assert color_at(drawn, 100, 150) == RIGHT
+        np.testing.assert_allclose(limbs[score], opacity(score) * np.array(LEFT), atol=1.5)
+    assert limbs[0.25].sum() < limbs[0.4].sum() < limbs[0.69].sum() <= limbs[0.7].sum() == limbs[1.0].sum()
+
+
+def test_faint_limbs_are_where_sure_ones_are() -> None:
+    faint = {name: 0.5 for name in ARMS}
+    np.testing.assert_array_equal(
+        poses_of(ARMS, **faint).draw(BLACK).any(axis=2), poses_of(ARMS).draw(BLACK).any(axis=2)
+    )
+
+
+def test_ids_are_written_in_colours_of_their_own() -> None:
+    poses = replace(poses_of(ARMS), ids=np.array([3]))
+    drawn = poses.draw(BLACK)
+    assert (drawn == id_color(3)).all(axis=2).sum() > 50
+    assert not (poses.draw(BLACK, ids=False) == id_color(3)).all(axis=2).any()
+    assert len({id_color(number) for number in range(40)}) == 40
+
+
+@pytest.mark.parametrize("box", [[-500, -500, -400, -400], [390, 395, 900, 900], [0, 0, 1, 1]])
+def test_ids_stay_in_the_picture(box: list[float]) -> None:
+    poses = replace(poses_of({}), boxes=np.array([box], np.float32), ids=np.array([88]))
+    assert (poses.draw(BLACK) == id_color(88)).all(axis=2).sum() > 50
 
 
 def test_boxes_on_demand() -> None:

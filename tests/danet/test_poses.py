@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import numpy as np
@@ -169,6 +169,29 @@ def test_supervision_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "supervision", None)  # as Python records a failed import
     with pytest.raises(MissingExtraError, match=r"pip install 'danet-edge\[supervision\]'"):
         some(1).to_supervision()
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_supervision_draws_the_poses(count: int) -> None:
+    supervision = pytest.importorskip("supervision", reason="needs the extra `supervision`")
+    poses = replace(some(count), ids=np.arange(1, count + 1))
+    points = poses.to_supervision()
+    np.testing.assert_array_equal(points.xy, poses.keypoints)
+    np.testing.assert_array_equal(points.keypoint_confidence, poses.scores)
+    np.testing.assert_array_equal(points.data["tracker_id"], poses.ids)
+    frame = np.zeros((500, 700, 3), np.uint8)
+    drawn = supervision.EdgeAnnotator(edges=[(a + 1, b + 1) for a, b in poses.skeleton]).annotate(frame.copy(), points)
+    drawn = supervision.VertexAnnotator().annotate(drawn, points)
+    assert drawn.any() == bool(count)
+
+
+def test_ids_go_along() -> None:
+    poses = replace(some(4), ids=np.array([7, 3, 9, 4]))
+    assert poses[[2, 0]].ids is not None
+    np.testing.assert_array_equal(poses[[2, 0]].ids, [9, 7])  # type: ignore[arg-type]
+    assert [person["id"] for person in poses.to_dict()["persons"]] == [7, 3, 9, 4]
+    assert "id" not in some(1).to_dict()["persons"][0]
+    assert next(iter(poses)).ids == [7]
 
 
 def test_drawing_nobody_copies_the_frame() -> None:

@@ -29,14 +29,24 @@ def test_exported_names() -> None:
         "BackendError",
         "DanetError",
         "DecoderSpec",
+        "Detections",
+        "Detector",
+        "DetectorError",
         "InputError",
         "Metric",
         "MissingExtraError",
         "ModelFileError",
         "ModelSpec",
         "ModelSpecError",
+        "OneEuroSettings",
         "PoseEstimator",
+        "PosePipeline",
         "Poses",
+        "SourceError",
+        "Tracker",
+        "TrackerSettings",
+        "open_detector",
+        "open_source",
     ]
     assert all(hasattr(danet, name) for name in danet.__all__)
 
@@ -63,7 +73,8 @@ def test_the_estimators_methods(method: str, parameters: list[str]) -> None:
 
 
 def test_the_fields_of_poses() -> None:
-    assert list(inspect.signature(danet.Poses).parameters) == ["keypoints", "scores", "boxes", "names", "skeleton"]
+    fields = ["keypoints", "scores", "boxes", "names", "skeleton", "ids"]
+    assert list(inspect.signature(danet.Poses).parameters) == fields
 
 
 @pytest.mark.parametrize("name", [name for name in danet.__all__ if name.endswith("Error")])
@@ -77,7 +88,19 @@ def test_errors_are_also_what_python_calls_them() -> None:
 
 
 def test_the_runtime_starts_without_heavy_libraries() -> None:
-    heavy = ["torch", "onnx", "onnxruntime", "openvino", "nncf", "pycocotools", "matplotlib", "supervision"]
+    heavy = [
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "openvino",
+        "nncf",
+        "pycocotools",
+        "matplotlib",
+        "supervision",
+        "av",
+        "gradio",
+        "asyncio",
+    ]
     program = f"import sys, danet; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"

@@ -1,0 +1,118 @@
+"""Poses on a video that a visitor uploads: an annotated copy, and JSON Lines."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from danet.detectors.base import Detector
+from danet.errors import InputError, SourceError
+from danet.estimator import PoseEstimator
+from danet.tracking.tracker import Tracker
+from danet.video.json_lines import JsonLinesWriter
+from danet.video.pipeline import PosePipeline
+from danet.video.video_writer import VideoWriter
+
+VIDEO_NAME, POSES_NAME = "poses.mp4", "poses.jsonl"
+"""Files of the result."""
+MOST_FRAMES = 18_000
+"""Ten minutes at 30 frames per second; others wait meanwhile."""
+TOLD_EVERY_S = 0.5
+FALLBACK_FPS = 25.0
+"""For a video that does not state its rate."""
+
+
+@dataclass(frozen=True)
+class VideoProgress:
+    """How far the work on a video is."""
+
+    frames: int
+    """Done so far."""
+    total: int | None
+    """As the video states it; None where it does not."""
+    fps: float
+    """Frames per second, everything included: reading, detector, poses, drawing, writing."""
+    note: str = ""
+    """What was wrong though there is a result; empty until the end."""
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the end at this rate; None where unknown."""
+        return (self.total - self.frames) / self.fps if self.total and self.fps else None
+
+
+def annotate_video(
+    path: Path,
+    folder: Path,
+    estimator: PoseEstimator,
+    detector: Detector | None,
+    *,
+    threshold: float,
+    boxes: bool,
+) -> Iterator[VideoProgress]:
+    """Write `VIDEO_NAME` and `POSES_NAME` into a folder; gives the progress about twice a second and at the end.
+
+    The files are whole when the iteration has ended.
+
+    Args:
+        path: the video.
+        folder: exists.
+        estimator: of the poses.
+        detector: of the persons, who are followed then; None: each whole frame is one person.
+        threshold: lowest keypoint score drawn.
+        boxes: draw boxes as well.
+
+    Raises:
+        InputError: no video file.
+        SourceError: the video cannot be read; one that breaks off ends there, with a note.
+        DetectorError: the detector failed.
+        BackendError: the network failed.
+        OSError: the files cannot be written.
+    """
+    refuse_playlist(path)
+    tracker = None if detector is None else Tracker()
+    with PosePipeline(path, estimator, detector, tracker) as pipeline:
+        total = _expected(pipeline.source.frames)
+        with (
+            VideoWriter(folder / VIDEO_NAME, fps=pipeline.source.fps or FALLBACK_FPS) as video,
+            JsonLinesWriter(folder / POSES_NAME) as lines,
+        ):
+            told, note = time.monotonic(), ""
+            try:
+                for result in pipeline:
+                    video.write(result.draw(threshold=threshold, boxes=boxes), result.frame.time_s)
+                    lines.write(result)
+                    if video.frames == MOST_FRAMES:
+                        note = f"only the first {MOST_FRAMES} frames are done; `danet video` does the whole"
+                        break
+                    if time.monotonic() - told > TOLD_EVERY_S:
+                        told = time.monotonic()
+                        yield VideoProgress(video.frames, total, pipeline.stats.fps)
+            except SourceError as error:
+                if not video.frames:
+                    raise
+                note = str(error)
+        note = note or "; ".join(getattr(pipeline.source, "notes", ()))
+        stats = pipeline.stats
+        yield VideoProgress(stats.frames, stats.frames, stats.frames / max(stats.elapsed_s, 1e-9), note)
+
+
+def _expected(stated: int | None) -> int | None:
+    return None if stated is None else min(stated, MOST_FRAMES)
+
+
+def refuse_playlist(path: Path) -> None:
+    """Refuse text: FFmpeg would follow a playlist to other files and addresses.
+
+    Raises:
+        InputError: no container of video, all of which have zero bytes at their beginning; or it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            beginning = file.read(4096)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    if b"\0" not in beginning:
+        raise InputError(f"{path}: not a video file; expected MP4, MOV, MKV, WebM or AVI")

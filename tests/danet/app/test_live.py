@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from danet.app.engines import Engines
+from danet.app.live import LiveSession
+from danet.detectors.base import CallableDetector
+from danet.embedded import PORTRAIT_BOX
+from danet.frame import read_picture
+
+
+def test_persons_keep_their_ids_and_the_detector_runs_now_and_then(engines: Engines, portrait: Path) -> None:
+    runs = []
+
+    def find(frame: np.ndarray) -> list[tuple[float, ...]]:
+        runs.append(frame.shape)
+        return [PORTRAIT_BOX]
+
+    picture, session = read_picture(portrait), LiveSession(("danet72", "openvino", "mine"))
+    with engines.estimator("danet72", "openvino") as estimator:
+        assert session.fps == 0
+        found = [session.step(picture, estimator, CallableDetector(find)) for _ in range(6)]
+    assert [list(poses.ids) for poses in found[2:] if poses.ids is not None] == [[1]] * 4
+    assert 1 <= len(runs) < 6
+    assert session.fps > 0
+
+
+def test_without_a_detector_the_whole_picture_is_one_person(engines: Engines, portrait: Path) -> None:
+    picture = read_picture(portrait)
+    with engines.estimator("danet72", "openvino") as estimator:
+        poses = LiveSession(("danet72",)).step(picture, estimator, None)
+        np.testing.assert_array_equal(poses.keypoints, estimator.infer(picture).keypoints)
+    assert poses.ids is None

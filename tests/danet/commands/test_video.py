@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from danet.scenes.clip import render_clip
+from danet.video.video_writer import VideoWriter
+
+SHARED = Path(__file__).parents[4] / "shared" / "data"
+Danet = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve frames of two persons."""
+    path = tmp_path_factory.mktemp("videos") / "clip.avi"
+    clip = render_clip(3, size=(240, 320), persons=2, seconds=1.2, fps=10, script="squat")
+    with VideoWriter(path, fps=10, backend="opencv", reserve_bytes=0) as writer:
+        for frame in clip:
+            writer.write(frame.image, frame.time_s)
+    return path
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def frames_of(path: Path) -> int:
+    capture, count = cv2.VideoCapture(str(path)), 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+def test_video_and_lines(danet: Danet, video: Path, tmp_path: Path) -> None:
+    out, lines = tmp_path / "out.avi", tmp_path / "poses.jsonl"
+    options = ("--detector", "none", "--backend", "null", "--out", out, "--jsonl", lines, "--boxes")
+    done = danet("video", "null", video, *options)
+    assert done.status == 0, done.err
+    assert frames_of(out) == 12
+    content = lines_of(lines)
+    assert [one["frame"] for one in content] == list(range(12))
+    assert [one["time_s"] for one in content] == pytest.approx([index / 10 for index in range(12)], abs=0.002)
+    assert all((one["width"], one["height"], len(one["persons"])) == (320, 240, 1) for one in content)
+    assert "12 frames" in done.err
+    assert f"{lines}: 12 lines" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.avi", "poses.jsonl"]
+
+
+def test_lines_on_stdout_and_a_number_of_frames(danet: Danet, video: Path) -> None:
+    done = danet("video", "null", video, "--detector", "none", "--backend", "null", "--jsonl", "-", "--frames", 5)
+    assert done.status == 0
+    assert [json.loads(line)["frame"] for line in done.out.splitlines()] == [0, 1, 2, 3, 4]
+
+
+def test_persons_are_followed_by_the_real_model(danet: Danet, video: Path, tmp_path: Path) -> None:
+    """HOG finds the standing persons of the clip at 240 rows; ids are given and stay."""
+    lines = tmp_path / "poses.jsonl"
+    done = danet("video", "danet72", video, "--jsonl", lines, "--threads", 1, "--detect-every", 4, "--smallest", 0.3)
+    assert done.status == 0, done.err
+    ids = [{person["id"] for person in one["persons"]} for one in lines_of(lines)]
+    assert any(ids)
+    assert set.union(*ids) <= {1, 2}
+    assert all(person["keypoints"]["nose"] for one in lines_of(lines) for person in one["persons"])
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
+def test_real_walkers(danet: Danet, tmp_path: Path) -> None:
+    lines = tmp_path / "poses.jsonl"
+    detector = SHARED / "models" / "yolox_nano.onnx"
+    options = ("--detector", detector, "--frames", 12, "--jsonl", lines, "--threads", 2)
+    done = danet("video", "danet72", SHARED / "video" / "walking.avi", *options)
+    assert done.status == 0, done.err
+    counts = [len(one["persons"]) for one in lines_of(lines)]
+    assert min(counts[2:]) >= 1
+    assert "detector run" in done.err
+
+
+# faults: a clear line, status 1, and what was done is kept
+
+
+def test_no_such_video(danet: Danet, tmp_path: Path) -> None:
+    assert "gone.mp4" in danet("video", "danet72", tmp_path / "gone.mp4", "--detector", "none").error()
+
+
+def test_not_a_video(danet: Danet, tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_text("not a video")
+    assert "text.mp4" in danet("video", "null", path, "--detector", "none", "--backend", "null").error()
+
+
+def test_no_such_detector(danet: Danet, video: Path) -> None:
+    assert "no detector 'haar'" in danet("video", "danet72", video, "--detector", "haar").error()
+
+
+def test_the_source_is_not_written_over(danet: Danet, video: Path) -> None:
+    before = video.read_bytes()
+    assert "is the source itself" in danet("video", "danet72", video, "--out", video).error()
+    assert "is the source itself" in danet("video", "danet72", video, "--jsonl", video).error()
+    assert video.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="display variables are Linux's")
+def test_no_display(danet: Danet, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    assert "no display" in danet("video", "danet72", video, "--show").error()
+
+
+def test_a_suffix_that_cannot_be_written(danet: Danet, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.txt"
+    assert ".mp4" in danet("video", "null", video, "--detector", "none", "--backend", "null", "--out", out).error()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_disk_full_keeps_the_video(danet: Danet, video: Path, tmp_path: Path) -> None:
+    """The lines cannot be written; the video of the frames before is whole."""
+    out = tmp_path / "out.avi"
+    full = tmp_path / "poses.jsonl"
+    full.symlink_to("/dev/full")
+    done = danet("video", "null", video, "--detector", "none", "--backend", "null", "--jsonl", full, "--out", out)
+    assert done.status == 1
+    assert "No space left on device" in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--detect-every", "0"), ("--frames", "-1"), ("--threshold", "nan"), ("--threads", "x")]
+)
+def test_wrong_use(danet: Danet, video: Path, option: str, value: str) -> None:
+    done = danet("video", "danet72", video, option, value)
+    assert done.status == 2
+    assert option in done.err
+
+
+SLOW_PROGRAM = """
+import signal, sys, time
+import danet.backends.null_backend as null
+from danet.commands.main import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job's children inherit that it is ignored
+run = null.NullBackend.run
+def slow(self, images):
+    time.sleep(0.05)
+    return run(self, images)
+null.NullBackend.run = slow
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ended_by_a_signal(number: signal.Signals, status: int, tmp_path: Path) -> None:
+    """A source without an end: what was done is whole, and the exit status tells."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for index in range(400):
+        cv2.imwrite(str(pictures / f"{index:04}.png"), np.full((48, 64, 3), index % 256, np.uint8))
+    out, lines = tmp_path / "out.avi", tmp_path / "poses.jsonl"
+    options = ("--detector", "none", "--backend", "null", "--out", str(out), "--jsonl", str(lines))
+    command = [sys.executable, "-c", SLOW_PROGRAM, "video", "null", str(pictures), *options]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (lines.exists() and lines.read_text().count("\n") >= 3):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
+    assert "Traceback" not in said
+    done = len(lines_of(lines))
+    assert 3 <= done < 400
+    assert frames_of(out) in (done, done - 1)
+    assert f"{done} lines" in said
