@@ -31,7 +31,7 @@ def test_flat_run() -> None:
 @pytest.mark.parametrize(
     ("changes", "word"),
     [({"rss_mib": 121.0}, "memory grew by 21.0 MiB"), ({"threads": 9}, "threads grew from 8 to 9"),
-     ({"handles": 21}, "handles grew"), ({"p50_ms": 7.5}, "latency grew")],
+     ({"handles": 21}, "handles grew"), ({"p50_ms": 7.5}, "median latency of the last quarter")],
 )  # fmt: skip
 def test_what_is_not_flat_is_told(changes: dict[str, Any], word: str) -> None:
     (said,) = complaints(late(**changes))
