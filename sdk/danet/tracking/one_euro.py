@@ -31,7 +31,7 @@ class OneEuroSettings:
     """
 
     min_cutoff: float = 1.0
-    beta: float = 0.02
+    beta: float = 0.05
     speed_cutoff: float = 1.0
     reset_s: float = 1.0
     trusted_score: float = 0.4
