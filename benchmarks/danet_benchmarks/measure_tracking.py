@@ -24,6 +24,7 @@ from danet.oks import oks
 from danet.poses import Poses
 from danet.scenes.clip import Clip, ClipFrame, render_clip
 from danet.scenes.scripts import SCRIPTS
+from danet.tracking.boxes import iou
 from danet.tracking.tracker import Tracker, TrackerSettings
 from danet_evaluation.tracking import TrackedFrame, TrackingFigures, tracking_figures
 
@@ -37,7 +38,10 @@ LAGS_S = np.arange(-0.1, 0.3001, 0.005)
 class Followed:
     """One clip, followed once."""
 
-    frames: list[TrackedFrame] = field(default_factory=list)
+    boxes: list[TrackedFrame] = field(default_factory=list)
+    """Judged by IoU, which is the tracker's part."""
+    keypoints: list[TrackedFrame] = field(default_factory=list)
+    """Judged by OKS, which is the network's as well."""
     tracks: dict[int, list[tuple[float, int, NDArray[np.float32], NDArray[np.float32]]]] = field(default_factory=dict)
     """By the tracker's id: time, whom it is, keypoints (K, 2) as found and as smoothed."""
     detections: int = 0
@@ -75,13 +79,13 @@ def _add(result: Followed, frame: ClipFrame, plain: Poses, smooth: Poses) -> Non
     assert smooth.ids is not None
     scene = frame.scene
     counted = frame.visible >= COUNTED
-    one = TrackedFrame(
-        frame.ids, scene.keypoints, scene.areas, scene.visibility > 0, counted, smooth.ids, smooth.keypoints
-    )
-    result.frames.append(one)
+    overlap = iou(scene.boxes, smooth.boxes)
+    alike = oks(scene.keypoints, smooth.keypoints, scene.areas[:, None], scene.visibility > 0)
+    result.boxes.append(TrackedFrame(frame.ids, counted, smooth.ids, overlap))
+    result.keypoints.append(TrackedFrame(frame.ids, counted, smooth.ids, alike))
     if not len(smooth) or not counted.any():
         return
-    alike = oks(scene.keypoints[counted], smooth.keypoints, scene.areas[counted, None], scene.visibility[counted] > 0)
+    alike = alike[counted]
     for column, name in enumerate(smooth.ids.tolist()):
         row = int(alike[:, column].argmax())
         if alike[row, column] > 0.5:
@@ -162,18 +166,30 @@ def _steadiness(runs: list[_Run], which: str) -> Steadiness:
     return Steadiness(float(np.sqrt(second.mean())), error, float(LAGS_S[int(np.argmin(misses))]))
 
 
-def _print(rows: list[tuple[str, TrackingFigures, int, int]], steady: tuple[Steadiness, Steadiness, float]) -> None:
-    console = Console()
-    table = Table("clips", "detector runs", "MOTA", "IDF1", "switches", "misses", "false", "persons", "ids")
-    for name, one, runs, frames in rows:
+@dataclass(frozen=True)
+class Row:
+    """Some clips of one script."""
+
+    name: str
+    boxes: TrackingFigures
+    keypoints: TrackingFigures
+    detections: int
+    frames: int
+
+
+def _print(rows: list[Row], steady: tuple[Steadiness, Steadiness, float]) -> None:
+    console = Console(width=140)
+    table = Table("clips", "detector", "MOTA", "IDF1", "switches", "misses", "false", "persons", "ids", "MOTA by OKS")
+    for row in rows:
+        one = row.boxes
         table.add_row(
-            name, f"{runs} of {frames}", f"{one.mota:.3f}", f"{one.idf1:.3f}", str(one.id_switches), str(one.misses),
-            str(one.false_positives), str(one.persons), str(one.ids),
+            row.name, f"{row.detections}/{row.frames}", f"{one.mota:.3f}", f"{one.idf1:.3f}", str(one.id_switches),
+            str(one.misses), str(one.false_positives), str(one.persons), str(one.ids), f"{row.keypoints.mota:.3f}",
         )  # fmt: skip
     console.print(table)
     table = Table("keypoints", "jitter px", "error px", "lag ms")
-    for name, row in (("as found", steady[0]), ("smoothed", steady[1])):
-        table.add_row(name, f"{row.jitter:.2f}", f"{row.error:.2f}", f"{1000 * row.lag_s:.0f}")
+    for name, keypoints in (("as found", steady[0]), ("smoothed", steady[1])):
+        table.add_row(name, f"{keypoints.jitter:.2f}", f"{keypoints.error:.2f}", f"{1000 * keypoints.lag_s:.0f}")
     table.add_row("truth", f"{steady[2]:.2f}", "0", "0")
     console.print(table)
 
@@ -200,9 +216,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     for seed in range(options.seeds)
                 ]
                 followed = [follow(clip, estimator, detector, TrackerSettings(detect_every=every)) for clip in some]
-                figures = tracking_figures([one.frames for one in followed])
-                runs, frames = sum(one.detections for one in followed), sum(len(one.frames) for one in followed)
-                rows.append((f"{script}, every {every}", figures, runs, frames))
+                rows.append(
+                    Row(
+                        f"{script}, every {every}",
+                        tracking_figures([one.boxes for one in followed]),
+                        tracking_figures([one.keypoints for one in followed]),
+                        sum(one.detections for one in followed),
+                        sum(len(one.boxes) for one in followed),
+                    )
+                )
                 if every == options.detect_every[0]:
                     clips += some
                     all_followed += followed

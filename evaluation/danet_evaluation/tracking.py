@@ -1,4 +1,4 @@
-"""How well ids stay: MOTA and IDF1 by TrackEval, with OKS as the similarity of a person and a pose."""
+"""How well ids stay: MOTA and IDF1 by TrackEval."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError, MissingExtraError
-from danet.oks import oks
 
 MATCHED = 0.5
-"""OKS from which a pose is that person's."""
+"""Similarity from which what was found is that person."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,18 +20,12 @@ class TrackedFrame:
 
     ids: NDArray[np.int64]
     """(N,) who the persons are."""
-    keypoints: NDArray[np.floating]
-    """(N, K, 2), frame pixels."""
-    areas: NDArray[np.floating]
-    """(N,) pixels^2 of each person, the scale of OKS."""
-    labelled: NDArray[np.bool_]
-    """(N, K) keypoints that count."""
     counted: NDArray[np.bool_]
     """(N,) persons who must be found; one who is hidden may be, and costs nothing either way."""
     found_ids: NDArray[np.int64]
     """(M,) the tracker's."""
-    found: NDArray[np.floating]
-    """(M, K, 2), frame pixels."""
+    similarity: NDArray[np.float64]
+    """(N, M) in [0, 1] of persons and what was found: IoU of boxes, as MOT benchmarks have it, or OKS of keypoints."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +93,7 @@ def _sequence(frames: list[TrackedFrame]) -> dict[str, Any]:
 
 
 def _counted(frame: TrackedFrame) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Ids (N,) and (M,), similarities (N, M): without hidden persons, and without the poses that are theirs."""
-    if not len(frame.found_ids):
-        ids = frame.ids[frame.counted]
-        return ids, frame.found_ids, np.zeros((len(ids), 0))
-    alike = (
-        oks(frame.keypoints, frame.found, frame.areas[:, None], frame.labelled)
-        if len(frame.ids)
-        else np.zeros((0, len(frame.found_ids)))
-    )
-    hidden, seen = alike[~frame.counted], alike[frame.counted]
-    best_seen = seen.max(0, initial=0.0)
-    excused = (hidden.max(0, initial=0.0) >= MATCHED) & (best_seen < MATCHED)
+    """Ids (N,) and (M,), similarities (N, M): without hidden persons, and without what was found of them."""
+    hidden, seen = frame.similarity[~frame.counted], frame.similarity[frame.counted]
+    excused = (hidden.max(0, initial=0.0) >= MATCHED) & (seen.max(0, initial=0.0) < MATCHED)
     return frame.ids[frame.counted], frame.found_ids[~excused], seen[:, ~excused]

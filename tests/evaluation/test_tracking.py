@@ -6,21 +6,18 @@ import pytest
 from danet.errors import InputError
 from danet_evaluation.tracking import TrackedFrame, tracking_figures
 
-POSE = np.random.default_rng(0).uniform(0, 100, (17, 2))
-PLACES = {1: 0.0, 2: 500.0, 3: 1000.0}
+NAMES = (1, 2, 3)
 
 
 def frame(found: dict[int, int], hidden: tuple[int, ...] = (), absent: tuple[int, ...] = ()) -> TrackedFrame:
-    """Persons at their places; `found`: the tracker's id -> at whose place."""
-    present = [one for one in PLACES if one not in absent]
+    """Three persons; `found`: the tracker's id -> who that is, 0 for nobody."""
+    present = [one for one in NAMES if one not in absent]
+    alike = [[0.9 if one == other else 0.1 for other in found.values()] for one in present]
     return TrackedFrame(
         ids=np.array(present, np.int64),
-        keypoints=np.array([POSE + PLACES[one] for one in present]).reshape(-1, 17, 2),
-        areas=np.full(len(present), 10_000.0),
-        labelled=np.ones((len(present), 17), bool),
         counted=np.array([one not in hidden for one in present], bool),
         found_ids=np.array(list(found), np.int64),
-        found=np.array([POSE + PLACES.get(one, -9999.0) for one in found.values()]).reshape(-1, 17, 2),
+        similarity=np.array(alike, float).reshape(len(present), len(found)),
     )
 
 
