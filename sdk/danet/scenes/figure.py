@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from danet.scenes import parts
 from danet.scenes.camera import Camera
 from danet.scenes.canvas import Canvas, Light
-from danet.scenes.face import EAR_TURN, draw_head, sample_expression
+from danet.scenes.face import EAR_TURN, Expression, draw_head, sample_expression
 from danet.scenes.hair import hanging_solids
 from danet.scenes.head import EYES, HeadView, view_head
 from danet.scenes.outfit import Outfit, sample_outfit
@@ -67,19 +67,23 @@ def figure_keypoints(figure: Figure) -> NDArray[np.float64]:
 
 def draw_figure(canvas: Canvas, figure: Figure, light: Light, person: int, rng: Generator) -> None:
     """Draws all parts from far to near, under the ids of person number `person`."""
-    painter = Painter(canvas, light, figure.camera, person, rng)
+    expression = sample_expression(rng)
+    draw_parts(Painter(canvas, light, figure.camera, person, rng), figure, expression)
+
+
+def draw_parts(painter: Painter, figure: Figure, expression: Expression) -> None:
+    """Draws all parts of a figure from far to near, the face among them."""
     solids = [made for made in figure_solids(figure) if _worth_drawing(made, figure.camera.scale)]
     outlines = painter.projected(solids)
-    view, expression = view_head(figure.skeleton, figure.camera), sample_expression(rng)
+    view = view_head(figure.skeleton, figure.camera)
     head_depth = float(figure.skeleton.head_center[2]) - HEAD_NEARER
     order = sorted(range(len(solids)), key=lambda index: -solids[index].depth)
     behind = sum(solids[index].depth >= head_depth for index in order)
-    for position, index in enumerate(order):
-        if position == behind:
-            draw_head(painter, view, figure.outfit, expression)
+    for index in order[:behind]:
         painter.textured(*outlines[index], solids[index].material, solids[index].part)
-    if behind == len(order):
-        draw_head(painter, view, figure.outfit, expression)
+    draw_head(painter, view, figure.outfit, expression)
+    for index in order[behind:]:
+        painter.textured(*outlines[index], solids[index].material, solids[index].part)
 
 
 def _worth_drawing(made: Solid, scale: float) -> bool:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from danet.scenes.camera import Camera
 from danet.scenes.canvas import Canvas, Light, Points
-from danet.scenes.face import Expression, draw_head, sample_expression
-from danet.scenes.figure import HANDS, HEAD_NEARER, SMALLEST_RADIUS, Figure, figure_solids
-from danet.scenes.head import view_head
+from danet.scenes.face import Expression, sample_expression
+from danet.scenes.figure import Figure, draw_parts
 from danet.scenes.motion import Stance
 from danet.scenes.outfit import Outfit, sample_outfit
 from danet.scenes.painter import Painter
@@ -102,23 +100,7 @@ def draw_person(canvas: Canvas, person: Person, figure: Figure, light: Light, in
     """Draws all parts from far to near, under the ids of person number `index`, as `draw_figure` does."""
     rng = np.random.default_rng(0)
     painter = SteadyPainter(canvas, light, figure.camera, index, rng, lambda part: _part_rng(person.seed, part))
-    solids = [
-        made for made in figure_solids(figure) if made.part not in HANDS or _visible(made.radii[-1], figure.camera)
-    ]
-    outlines = painter.projected(solids)
-    view = view_head(figure.skeleton, figure.camera)
-    head_depth = float(figure.skeleton.head_center[2]) - HEAD_NEARER
-    order = sorted(range(len(solids)), key=lambda one: -solids[one].depth)
-    behind = sum(solids[one].depth >= head_depth for one in order)
-    for one in order[:behind]:
-        painter.textured(*outlines[one], solids[one].material, solids[one].part)
-    draw_head(painter, view, figure.outfit, person.expression)
-    for one in order[behind:]:
-        painter.textured(*outlines[one], solids[one].material, solids[one].part)
-
-
-def _visible(radius: float, camera: Camera) -> bool:
-    return float(radius) * camera.scale > SMALLEST_RADIUS
+    draw_parts(painter, figure, person.expression)
 
 
 def _part_rng(seed: int, part: int) -> Generator:
