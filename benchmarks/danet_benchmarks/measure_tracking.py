@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from danet_evaluation.tracking import TrackedFrame, TrackingFigures, tracking_fi
 
 COUNTED = 0.3
 """Visible share of a person from which it must be found."""
+NEAREST = 0.8
+"""Share of the keypoints by which the lag is found."""
 LAGS_S = np.arange(-0.1, 0.3001, 0.005)
 """Delays that are tried."""
 
@@ -130,7 +133,7 @@ class _Run:
 def _runs(clip: Clip, followed: Followed) -> list[_Run]:
     found: list[_Run] = []
     step = 1 / (clip.fps or 25.0)
-    paths = _paths(clip, step)
+    paths = _paths(clip, step / 2)
     for seen in followed.tracks.values():
         times = np.array([one[0] for one in seen])
         persons = np.array([one[1] for one in seen])
@@ -143,14 +146,19 @@ def _runs(clip: Clip, followed: Followed) -> list[_Run]:
 
 
 def _paths(clip: Clip, step: float) -> dict[int, CubicSpline]:
-    """By person: the truth through the frames' times; between them a spline is as good as the truth, and quick."""
-    times = np.arange(len(clip)) * step
+    """By person: the truth at each step; between them a spline is as good as the truth, and quick."""
+    times = np.arange(0, len(clip) / (clip.fps or 25.0), step)
     truth = [clip.keypoints(float(time)) for time in times]
     paths = {}
     for person in sorted(set().union(*truth)):
         there = [index for index, one in enumerate(truth) if person in one]
         paths[person] = CubicSpline(times[there], np.array([truth[index][person] for index in there]))
     return paths
+
+
+def _mean_of_nearest(distances: NDArray[np.float64]) -> float:
+    """Mean of the nearest `NEAREST` of some distances (N,)."""
+    return float(np.sort(distances)[: ceil(NEAREST * len(distances))].mean())
 
 
 def _steadiness(runs: list[_Run], which: str) -> Steadiness:
@@ -160,8 +168,8 @@ def _steadiness(runs: list[_Run], which: str) -> Steadiness:
     def away(lag_s: float) -> list[NDArray[np.float64]]:
         return [np.linalg.norm(points - run.truth(lag_s), axis=2).ravel() for points, run in pairs]
 
-    # the median over keypoints: some are wrong altogether, and say nothing of time
-    misses = [np.median(np.concatenate(away(float(lag)))) for lag in LAGS_S]
+    # the farthest fifth is left out: keypoints that are wrong altogether say nothing of time
+    misses = [_mean_of_nearest(np.concatenate(away(float(lag)))) for lag in LAGS_S]
     error = float(np.concatenate(away(0.0)).mean())
     return Steadiness(float(np.sqrt(second.mean())), error, float(LAGS_S[int(np.argmin(misses))]))
 
