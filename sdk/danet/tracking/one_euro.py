@@ -34,7 +34,7 @@ class OneEuroSettings:
     beta: float = 0.05
     speed_cutoff: float = 1.0
     reset_s: float = 1.0
-    trusted_score: float = 0.4
+    trusted_score: float = 0.5
 
     def __post_init__(self) -> None:
         for name in ("min_cutoff", "speed_cutoff", "reset_s", "trusted_score"):
