@@ -1,0 +1,75 @@
+"""Poses of all pictures in a folder as one COCO results file, which pycocotools reads.
+
+    python batch_folder.py FOLDER results.json [--detector yolox_nano.onnx] [--model danet72]
+
+May be stopped and started again: each finished picture is a line of results.json.part, and what stands there is
+not done again; results.json is made of it in the end. Pictures are numbered by their sorted names, from 1, unless
+the names are numbers, as COCO's are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rich.progress import track
+
+from danet import DanetError, PoseEstimator, open_detector
+from danet.files import write_beside
+from danet.frame import read_picture
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+def numbered(folder: Path) -> dict[str, int]:
+    """Picture names and their image ids."""
+    names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    stems = [Path(name).stem for name in names]
+    own = all(stem.isdecimal() for stem in stems) and len({int(stem) for stem in stems}) == len(stems)
+    return {name: int(Path(name).stem) if own else index for index, name in enumerate(names, start=1)}
+
+
+def finished(part: Path) -> dict[str, list[dict[str, object]]]:
+    """What an earlier run has done, by name; a last line that was cut off by a crash is taken back."""
+    done: dict[str, list[dict[str, object]]] = {}
+    lines = part.read_text().splitlines(keepends=True) if part.exists() else []
+    whole = [line for line in lines if line.endswith("\n")]
+    for line in whole:
+        entry = json.loads(line)
+        done[entry["file_name"]] = entry["results"]
+    part.write_text("".join(whole))
+    return done
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Do what is left, then write the results."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--model", default="danet72", help="embedded model, or a file")
+    parser.add_argument("--detector", default="hog", help="hog, or a detector's .onnx")
+    args = parser.parse_args(arguments)
+    part = args.results.with_name(args.results.name + ".part")
+    before, ids = finished(part), numbered(args.folder)
+    left = [name for name in ids if name not in before]
+    detector = open_detector(args.detector)
+    with PoseEstimator(args.model) as estimator, part.open("a", buffering=1) as lines:
+        for name in track(left, f"{len(before)} done before"):
+            try:
+                picture = read_picture(args.folder / name)
+            except DanetError as error:  # one bad file must not end a long run
+                print(f"left out: {error}")
+                continue
+            boxes, scores = detector.detect(picture)
+            found = estimator.infer(picture, boxes).to_coco(ids[name], scores)
+            lines.write(json.dumps({"file_name": name, "results": found}) + "\n")
+    done = finished(part)
+    with write_beside(args.results) as temporary:
+        temporary.write_text(json.dumps([person for name in ids if name in done for person in done[name]]))
+    now, persons = len(done) - len(before), sum(map(len, done.values()))
+    print(f"{args.results}: {len(done)} pictures, {persons} persons, {now} done now")
+
+
+if __name__ == "__main__":
+    main()

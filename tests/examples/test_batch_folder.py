@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from danet import PoseEstimator
+from danet.detectors.hog_detector import HogDetector
+from danet.frame import read_picture
+
+Load = Callable[[str], ModuleType]
+
+
+def test_results_are_those_of_the_parts(
+    example: Load, model: str, picture_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.json"
+    run = example("batch_folder").main
+    run([str(picture_folder), str(results), "--model", model])
+    told = capsys.readouterr()
+    assert f"left out: {picture_folder}/broken.jpg" in told.out
+    assert "3 pictures" in told.out
+    assert "3 done now" in told.out
+
+    found = json.loads(results.read_text())
+    assert {person["image_id"] for person in found} <= {1, 2, 4}  # a, b, broken, c
+    with PoseEstimator(model) as estimator:
+        picture = read_picture(picture_folder / "b.png")
+        boxes, scores = HogDetector().detect(picture)
+        expected = estimator.infer(picture, boxes).to_coco(2, scores)
+    assert len(expected) == 1
+    again = [person for person in found if person["image_id"] == 2]
+    for one, other in zip(again, expected, strict=True):
+        np.testing.assert_allclose(one["keypoints"], other["keypoints"], atol=1e-4)
+        assert one["score"] == pytest.approx(other["score"])
+
+    # a crash in the middle of a line: what was whole is kept, the rest is done again
+    part = tmp_path / "results.json.part"
+    content, stamp = results.read_text(), part.read_text().splitlines(keepends=True)
+    assert [json.loads(line)["file_name"] for line in stamp] == ["a.png", "b.png", "c.png"]
+    part.write_text("".join(stamp[:2]) + stamp[2][:40])
+    results.unlink()
+    run([str(picture_folder), str(results), "--model", model])
+    assert f"3 pictures, {len(found)} persons, 1 done now" in capsys.readouterr().out
+    assert json.loads(results.read_text()) == json.loads(content)
+    assert part.read_text().splitlines(keepends=True) == stamp
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "results.json", "results.json.part"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["b.jpg", "a.PNG", "x.txt"], {"a.PNG": 1, "b.jpg": 2}),
+        (["000000000139.jpg", "000000000285.jpg"], {"000000000139.jpg": 139, "000000000285.jpg": 285}),
+        (["1.jpg", "1.png"], {"1.jpg": 1, "1.png": 2}),
+    ],
+)
+def test_image_ids(example: Load, tmp_path: Path, names: list[str], expected: dict[str, int]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    assert example("batch_folder").numbered(tmp_path) == expected

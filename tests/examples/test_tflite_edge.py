@@ -1,0 +1,68 @@
+"""The board's example, in a Python that has numpy, OpenCV and the interpreter, and no other backend."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .conftest import EXAMPLES
+
+pytestmark = pytest.mark.skipif(
+    not any(importlib.util.find_spec(name) for name in ("ai_edge_litert", "tflite_runtime")),
+    reason="no TFLite interpreter; the extra `tflite` installs one",
+)
+BLOCKED = ("openvino", "torch", "onnx", "onnxruntime", "safetensors", "pycocotools", "av", "scipy", "matplotlib")
+SITE = f"""
+import atexit, importlib.abc, sys
+from pathlib import Path
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {BLOCKED!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+        return None
+
+sys.meta_path.insert(0, Absent())
+
+@atexit.register
+def tell():
+    files = [(name, getattr(module, "__file__", None) or "") for name, module in list(sys.modules.items())]
+    installed = {{name.partition(".")[0] for name, file in files if "site-packages" in file}}
+    Path(__file__).with_name("loaded.txt").write_text(" ".join(sorted(installed)))
+"""
+NEEDED = {"numpy", "cv2", "ai_edge_litert", "tflite_runtime", "flatbuffers"}
+
+
+def run(folder: Path, *arguments: object) -> str:
+    (folder / "sitecustomize.py").write_text(SITE)
+    command = [sys.executable, EXAMPLES / "tflite_edge.py", *map(str, arguments)]
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout
+
+
+def test_video_without_openvino(short_video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.avi"
+    told = run(tmp_path, short_video, "--threads", 2, "--frames", 4, "--out", out).splitlines()
+    assert told[0].startswith("danet72 on fp32")
+    assert [line.split(": ")[1][:9] for line in told[1:-1]] == ["0 persons", *["1 persons"] * 3]
+    assert told[-1].startswith("4 frames, ")
+    assert out.stat().st_size > 0
+    loaded = set((tmp_path / "loaded.txt").read_text().split())
+    assert "numpy" in loaded
+    assert "cv2" in loaded
+    assert not loaded & set(BLOCKED)
+    assert {name for name in loaded if not name.startswith("_")} <= NEEDED | {"danet"}
+
+
+def test_picture_by_default(tmp_path: Path) -> None:
+    told = run(tmp_path, "--threads", 2).splitlines()
+    assert len(told) == 3
+    assert "1 persons, best score 0." in told[1]
