@@ -5,8 +5,9 @@ from danet import PoseEstimator
 estimator = PoseEstimator("danet72")
 poses = estimator.infer(frame, boxes)  # frame (H, W, 3) uint8 BGR; boxes (N, 4) xyxy pixels
 
-for result in PosePipeline(0, estimator, open_detector("hog"), Tracker()):  # a camera: ids, smooth keypoints
-    picture = result.draw()
+with PosePipeline(0, estimator, open_detector("hog"), Tracker()) as pipeline:  # a camera: ids, steady keypoints
+    for result in pipeline:
+        picture = result.draw()
 """
 
 import sys

@@ -37,7 +37,7 @@ class Engines:
         return estimator
 
     def _open_detector(self, name: str) -> Detector:
-        return open_detector(name)
+        return open_detector(name, threads=self._threads)
 
     def estimator(self, model: str, backend: str) -> AbstractContextManager[PoseEstimator]:
         """The estimator of a choice, for the time of a `with` block.

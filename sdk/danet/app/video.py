@@ -103,6 +103,10 @@ def _expected(stated: int | None) -> int | None:
     return None if stated is None else min(stated, MOST_FRAMES)
 
 
+TEXT_BEGINNINGS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"<SMIL", b"<smil", b"v=0", b"[playlist]", b"RTSPtext")
+"""Of playlists and session descriptions, which name other files and addresses; a zero byte further on hides none."""
+
+
 def refuse_playlist(path: Path) -> None:
     """Refuse text: FFmpeg would follow a playlist to other files and addresses.
 
@@ -114,5 +118,5 @@ def refuse_playlist(path: Path) -> None:
             beginning = file.read(4096)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    if b"\0" not in beginning:
+    if b"\0" not in beginning or beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(TEXT_BEGINNINGS):
         raise InputError(f"{path}: not a video file; expected MP4, MOV, MKV, WebM or AVI")

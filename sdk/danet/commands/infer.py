@@ -89,7 +89,7 @@ def _boxes_source(options: argparse.Namespace) -> BoxesOf | None:
 
     if options.box_format != "xyxy":
         raise InputError(f"--box-format {options.box_format} with --detector; it is for --boxes")
-    detector = open_detector(options.detector)
+    detector = open_detector(options.detector, threads=options.threads)
     return lambda image, frame: detector.detect(frame).boxes
 
 

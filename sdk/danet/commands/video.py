@@ -65,7 +65,12 @@ def _run(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> None:
     """Refuse at once what would fail after the first frame, or cost the source."""
     source = Path(options.source)
-    for target in map(Path, filter(None, (options.out, options.jsonl))):
+    targets = [Path(one) for one in (options.out, options.jsonl) if one not in (None, "-")]
+    if len(targets) == 2 and targets[0].resolve() == targets[1].resolve():
+        raise InputError(f"--out and --jsonl are both {targets[0]}; write to two files")
+    if options.smallest is not None and options.detector != "hog":
+        raise InputError(f"--smallest is for the detector hog, not for {options.detector}")
+    for target in targets:
         if source.exists() and target.exists() and target.samefile(source):
             raise InputError(f"{target} is the source itself; write to another file")
     if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
@@ -80,7 +85,7 @@ def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipe
     from danet.video.pipeline import PosePipeline
 
     own = {} if options.smallest is None else {"smallest": options.smallest}
-    detector = None if options.detector == "none" else open_detector(options.detector, **own)
+    detector = None if options.detector == "none" else open_detector(options.detector, threads=options.threads, **own)
     tracker = None
     if detector is not None and not options.no_tracking:
         settings = TrackerSettings(detect_every=options.detect_every)

@@ -35,10 +35,12 @@ class VideoOutputs:
         self._video: VideoWriter | None = None
         self._lines: JsonLinesWriter | None = None
         with self._stack:
+            # the lines' old file is emptied when it is opened, so what may be refused comes first
+            if options.out is not None:
+                video = VideoWriter(options.out, fps=fps or LIVE_FPS, threads=options.threads)
+                self._video = self._stack.enter_context(video)
             if options.jsonl is not None:
                 self._lines = self._stack.enter_context(JsonLinesWriter(options.jsonl))
-            if options.out is not None:
-                self._video = self._stack.enter_context(VideoWriter(options.out, fps=fps or LIVE_FPS))
             # all could be opened: they stay open
             self._stack = self._stack.pop_all()
         self.closed_by_user = False

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import DetectorError, InputError
-from danet.frame import as_boxes
+from danet.frame import MIN_SIDE, as_boxes
 
 
 class Detections(NamedTuple):
@@ -52,17 +52,38 @@ class CallableDetector:
         """
         try:
             found = self._function(frame)
-            pair = isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 1
-            boxes, scores = found if pair else (found, None)
-            edges = as_boxes(boxes if boxes is not None else (), "xyxy", (frame.shape[0], frame.shape[1]))
-            values = np.ones(len(edges)) if scores is None else np.asarray(scores, np.float64)
-        except InputError as error:
-            raise DetectorError(f"the detector's boxes cannot be used: {error}") from error
         except Exception as error:  # whatever a user's function raises
             raise DetectorError(f"the detector raised {type(error).__name__}: {error}") from error
+        return checked(found, (frame.shape[0], frame.shape[1]))
+
+
+def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
+    """What somebody's detector gave, as Detections that can be relied on.
+
+    Boxes without a finite number or without area, as some networks give them, are nobody and are left out.
+
+    Args:
+        found: boxes (N, 4) xyxy, or a pair of them and scores (N,), or None for nobody.
+        frame_size: (height, width) of the frame.
+
+    Raises:
+        DetectorError: another shape, scores that do not fit, coordinates beyond what can be cropped.
+    """
+    pair = isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 1
+    boxes, scores = found if pair else (found, None)
+    try:
+        edges = np.asarray(boxes if boxes is not None else (), np.float64)
+        edges = edges if edges.size else edges.reshape(0, 4)
+        values = np.ones(len(edges)) if scores is None else np.asarray(scores, np.float64)
         if values.shape != (len(edges),):
             raise DetectorError(f"the detector gave {len(edges)} boxes and scores of shape {values.shape}")
-        return Detections(edges.astype(np.float32), values.astype(np.float32))
+        if edges.ndim == 2 and edges.shape[1] == 4:
+            sides = edges[:, 2:] - edges[:, :2]
+            usable = np.isfinite(edges).all(1) & np.isfinite(values) & (sides >= MIN_SIDE).all(1)
+            edges, values = edges[usable], values[usable]
+        return Detections(as_boxes(edges, "xyxy", frame_size).astype(np.float32), values.astype(np.float32))
+    except (InputError, TypeError, ValueError) as error:
+        raise DetectorError(f"the detector's boxes cannot be used: {error}") from error
 
 
 def as_detector(detector: Detector | DetectFunction) -> Detector:

@@ -51,7 +51,12 @@ def load(path: Path, threads: int | None) -> Network:
         session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:  # its classes share no base but Exception
         raise DetectorError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
-    return OnnxRuntimeNetwork(session)
+    try:
+        return OnnxRuntimeNetwork(session)
+    except (TypeError, ValueError) as error:  # sequences, maps and text, which are no arrays
+        raise DetectorError(
+            f"{path}: no detector: inputs or outputs that are no arrays ({_one_line(error)})"
+        ) from error
 
 
 def _tensor(argument: Any) -> TensorFacts:

@@ -17,11 +17,12 @@ NAMED: dict[str, Callable[..., Detector]] = {"hog": HogDetector}
 SUFFIXES = (".onnx", ".xml")
 
 
-def open_detector(name_or_file: str | os.PathLike[str], **options: Any) -> Detector:
+def open_detector(name_or_file: str | os.PathLike[str], *, threads: int | None = None, **options: Any) -> Detector:
     """A person detector.
 
     Args:
         name_or_file: "hog", or a detector's .onnx, or an OpenVINO IR's .xml.
+        threads: cores to use; all if None. HOG runs in OpenCV's threads, which `PoseEstimator(threads=)` sets.
         options: of `HogDetector` or `OnnxDetector`.
 
     Raises:
@@ -35,13 +36,13 @@ def open_detector(name_or_file: str | os.PathLike[str], **options: Any) -> Detec
         return NAMED[name](**options)
     if Path(name).suffix.lower() in SUFFIXES:
         _refuse_unknown(OnnxDetector, name, options)
-        return OnnxDetector(name, **options)
+        return OnnxDetector(name, threads=threads, **options)
     raise DetectorError(
         f"no detector {name!r}; expected {', '.join(map(repr, NAMED))}, or a detector's file ({' or '.join(SUFFIXES)})"
     )
 
 
 def _refuse_unknown(kind: Callable[..., Detector], name: str, options: dict[str, Any]) -> None:
-    known = [key for key in inspect.signature(kind).parameters if key != "model"]
+    known = [key for key in inspect.signature(kind).parameters if key not in ("model", "threads")]
     if unknown := [key for key in options if key not in known]:
         raise InputError(f"detector {name!r}: no option {', '.join(unknown)}; there are {', '.join(known)}")

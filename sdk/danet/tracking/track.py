@@ -90,6 +90,8 @@ class Track:
             way = np.zeros(2)
         self.box = self._fitted(self.box + np.tile(way, 2), sighting, dt)
         self.last, self.lost, self.sightings = sighting, False, self.sightings + 1
+        if sighting.detected is not None:
+            self.undetected = 0
 
     def _fitted(self, box: NDArray[np.float64], sighting: Sighting, dt: float) -> NDArray[np.float64]:
         """The box carried along, drawn toward the pose and the detection."""

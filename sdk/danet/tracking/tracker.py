@@ -26,6 +26,8 @@ DETECTED_IOU, DETECTED_LOST_IOU = 0.4, 0.2
 """IoU of expected and detected box from which they are of one person; where an unseen one went is less sure."""
 DETECTED_EASE = 0.5
 """Factor on what is asked of a known person's pose where the detector has found it as well."""
+USUAL_FRAMES = 3
+"""A gap of more than so many frame intervals is one."""
 VISIBLE = 0.1
 """Share of its box in the frame below which a person has left."""
 
@@ -105,6 +107,7 @@ class Tracker:
         self._since_detection: int | None = None
         self._asked = False
         self._time_s = -np.inf
+        self._interval_s = 0.0
         self._size: tuple[int, int] | None = None
 
     @property
@@ -115,6 +118,14 @@ class Tracker:
         lost = any(track.lost for track in self._tracks)
         every = self.settings.detect_every_lost if lost else self.settings.detect_every
         return self._since_detection + 1 >= min(every, self.settings.detect_every)
+
+    def detection_due_at(self, time_s: float) -> bool:
+        """The same for a frame of a certain time: after a long gap the detector must look who is there."""
+        return self.detection_due or time_s - self._time_s > self._kept_for()
+
+    def _kept_for(self) -> float:
+        """Seconds for which persons are remembered; some frames at least, where frames are far apart."""
+        return max(self.settings.keep_lost_s, USUAL_FRAMES * self._interval_s)
 
     def request_detection(self) -> None:
         """Have the detector run on the next frame."""
@@ -132,11 +143,15 @@ class Tracker:
             InputError: a time that is not after the last frame's.
         """
         if not time_s > self._time_s:
-            raise InputError(f"a frame of {time_s:.3f} s comes after one of {self._time_s:.3f} s; times must grow")
-        self._time_s = time_s
+            raise InputError(
+                f"a frame of {time_s:.3f} s comes after one of {self._time_s:.3f} s; times must grow: make a new "
+                "Tracker for another source"
+            )
         self._fit_to(frame_size)
-        keep = self.settings.keep_lost_s
-        self._tracks = [track for track in self._tracks if not track.lost or track.unseen_s(time_s) <= keep]
+        keep = self._kept_for()
+        self._tracks = [track for track in self._tracks if track.unseen_s(time_s) <= keep]
+        self._interval_s = time_s - self._time_s
+        self._time_s = time_s
         self._since_detection = (self._since_detection or 0) + 1
         followed = [track for track in self._tracks if not track.lost]
         self._crops = [Crop(track.expected_box(time_s), track) for track in followed]

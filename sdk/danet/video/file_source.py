@@ -128,7 +128,7 @@ class FileSource:
         return None
 
     def _ended(self, count: int, timeline: Timeline) -> None:
-        missing = missing_part(self._path) if self._path else None
+        missing = self._missing_part()
         if count == 0:
             raise SourceError(f"{self.name}: none of its frames can be decoded ({missing or 'OpenCV gives no reason'})")
         if missing and count != self.frames:
@@ -138,6 +138,12 @@ class FileSource:
         if self.frames is not None and count < self.frames - SHORT and timeline.steady:
             notes.append(f"it states {self.frames} frames and gives {count}: damaged, or trimmed without re-encoding")
         self.notes = tuple(f"{self.name}: {note}" for note in notes)
+
+    def _missing_part(self) -> str | None:
+        try:
+            return missing_part(self._path) if self._path else None
+        except OSError:  # deleted while it was played: nothing is known of it any more
+            return None
 
     def _free(self, capture: cv2.VideoCapture) -> None:
         with self._lock:

@@ -55,7 +55,7 @@ class JsonLinesWriter:
         if self._closed:
             raise InputError(f"{self.path or 'stdout'}: this writer is closed; make a new one")
         try:
-            line = json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            line = json.dumps(result.to_dict(), allow_nan=False, separators=(",", ":"))
         except ValueError as error:
             raise InputError(f"frame {result.frame.index}: JSON has no NaN or infinity ({error})") from error
         if self._file is None:

@@ -114,6 +114,8 @@ class LatestFrameReader:
                 if frame is not None:
                     return frame
                 if self._end is not None:
+                    if isinstance(cause := self._end.__cause__, Exception) and not isinstance(cause, EOFError):
+                        raise cause
                     if str(self._end):
                         raise SourceError(str(self._end)) from self._end
                     return None

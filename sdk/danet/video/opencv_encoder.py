@@ -32,6 +32,7 @@ class OpenCvEncoder:
         self.codec = f"{codec} by OpenCV"
         self._fps = fps
         self._written = 0
+        self._left_out = 0
         self._last: NDArray[np.uint8] | None = None
         with quiet_opencv():
             self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size[::-1])
@@ -40,9 +41,11 @@ class OpenCvEncoder:
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
         """Append a frame (H, W, 3) uint8 BGR."""
-        missing = round(time_s * self._fps) - self._written
-        if self._last is not None:
-            for _ in range(min(missing, round(LONGEST_REPEAT_S * self._fps))):
+        missing = round(time_s * self._fps) - self._written - self._left_out
+        if self._last is not None and missing > 0:
+            repeated = min(missing, round(LONGEST_REPEAT_S * self._fps))
+            self._left_out += missing - repeated
+            for _ in range(repeated):
                 self._append(self._last)
         self._append(image)
         self._last = image

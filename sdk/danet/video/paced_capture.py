@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
-from danet.errors import SourceError
 from danet.video.frame import Source
 
 
@@ -20,6 +20,7 @@ class PacedCapture:
         self._source = source
         self._frames = iter(source)
         self._start: float | None = None
+        self._released = threading.Event()
 
     def read(self) -> tuple[bool, Any]:
         """Waits for the next frame's time.
@@ -29,16 +30,17 @@ class PacedCapture:
         """
         try:
             frame = next(self._frames, None)
-        except SourceError as error:
-            raise EOFError(str(error)) from error
+        except Exception as error:  # an iterable of the user's own may raise anything; connecting anew is no help
+            raise EOFError(str(error) or type(error).__name__) from error
         if frame is None:
             raise EOFError
         now = time.monotonic()
         if self._start is None:
             self._start = now - frame.time_s
-        time.sleep(max(0.0, self._start + frame.time_s - now))
+        self._released.wait(max(0.0, self._start + frame.time_s - now))
         return True, frame.image
 
     def release(self) -> None:
-        """Free the source."""
+        """Free the source; whoever waits for a frame's time goes on."""
+        self._released.set()
         self._source.close()

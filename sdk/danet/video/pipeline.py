@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+import weakref
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from danet.detectors.base import DetectFunction, Detections, Detector, as_detector
+from danet.detectors.base import DetectFunction, Detections, Detector, as_detector, checked
 from danet.errors import DanetError, DetectorError, InputError
 from danet.estimator import PoseEstimator
 from danet.frame import as_bgr
@@ -61,22 +63,30 @@ class PosePipeline:
         self.source: Source = open_source(source)
         self._meter = Meter()
         self._stopped = False
-        self._results: Iterator[FramePoses] | None = None
+        self._started = False
+        self._running: weakref.ref[Generator[FramePoses]] | None = None
 
     def __iter__(self) -> Iterator[FramePoses]:
-        """The frames with their poses, in order, until the source ends or `stop`. One iteration at a time.
+        """The frames with their poses, in order, until the source ends or `stop`. A pipeline runs once.
 
         Raises:
             SourceError: the source failed; raised after the poses of the frames before.
-            DetectorError: the detector raised.
-            InputError: a frame that is no picture.
+            DetectorError: the detector raised, or gave what are no boxes; names the frame.
+            InputError: a frame that is no picture, or the pipeline has run already.
             BackendError: the network failed to run.
         """
-        if self._results is None:
-            self._results = self._run()
-        return self._results
+        running = self._running() if self._running is not None else None
+        if running is not None:
+            return running
+        if self._started:
+            raise InputError(f"{self.source.name}: this pipeline has run already; make a new one")
+        self._started = True
+        results = self._run()
+        # by a weak reference: whoever leaves the loop frees the source at once, even without `close`
+        self._running = weakref.ref(results)
+        return results
 
-    def _run(self) -> Iterator[FramePoses]:
+    def _run(self) -> Generator[FramePoses]:
         self._meter = Meter()
         frames = iter(self.source) if self.source.live else read_ahead(self.source)
         try:
@@ -95,18 +105,21 @@ class PosePipeline:
                 close()
             self.source.close()
 
-    def _one(self, frame: Frame) -> FramePoses:
+    def _one(self, taken: Frame) -> FramePoses:
         start = time.perf_counter()
-        image = as_bgr(frame.image)
-        size = (image.shape[0], image.shape[1])
-        due = self.detector is not None and (self.tracker is None or self.tracker.detection_due)
+        try:
+            frame = replace(taken, image=as_bgr(taken.image))
+        except InputError as error:
+            raise InputError(f"frame {taken.index}: {error}") from error
+        size = (frame.image.shape[0], frame.image.shape[1])
+        due = self.detector is not None and (self.tracker is None or self.tracker.detection_due_at(frame.time_s))
         found = self._detect(frame) if due else None
         before = time.perf_counter()
         if self.tracker is not None:
             boxes = self.tracker.boxes(size, frame.time_s, found)
-            poses = self.tracker.update(self.estimator.infer(image, self._as_given(boxes)))
+            poses = self.tracker.update(self.estimator.infer(frame.image, self._as_given(boxes)))
         else:
-            poses = self.estimator.infer(image, None if found is None else self._as_given(found.boxes))
+            poses = self.estimator.infer(frame.image, None if found is None else self._as_given(found.boxes))
         now = time.perf_counter()
         self._meter.done(len(poses), now - before, now - start)
         return FramePoses(frame, poses, due, now - start)
@@ -115,9 +128,9 @@ class PosePipeline:
         assert self.detector is not None
         start = time.perf_counter()
         try:
-            found = self.detector.detect(frame.image)
-        except DanetError:
-            raise
+            found = checked(self.detector.detect(frame.image), (frame.image.shape[0], frame.image.shape[1]))
+        except DanetError as error:
+            raise DetectorError(f"frame {frame.index}: {error}") from error
         except Exception as error:  # a detector of the user's own may raise anything
             raise DetectorError(f"frame {frame.index}: the detector raised {type(error).__name__}: {error}") from error
         self._meter.detected(time.perf_counter() - start)
@@ -142,7 +155,8 @@ class PosePipeline:
             while (result := await asyncio.to_thread(next, results, None)) is not None:
                 yield result
         finally:
-            self.close()
+            # a source that hangs must not stop the event loop
+            await asyncio.shield(asyncio.to_thread(self.close))
 
     def stop(self) -> None:
         """End the iteration; a frame that is worked on is not given any more. From any thread."""
@@ -157,10 +171,10 @@ class PosePipeline:
     def close(self) -> None:
         """Stop and free the source and this pipeline's threads. Closing twice does no harm."""
         self.stop()
-        results, self._results = self._results, None
+        results = self._running() if self._running is not None else None
         if results is not None:
             with suppress(ValueError):  # it is running in another thread, and ends there
-                results.close()  # type: ignore[attr-defined]
+                results.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,6 +10,8 @@ from danet.video.frame import Frame, Source
 
 AHEAD = 2
 """Frames that wait at most."""
+ENDING_S = 1.0
+"""How long the end of the thread is waited for."""
 POLL_S = 0.1
 """How often a waiting thread looks whether it should end."""
 
@@ -46,7 +48,7 @@ def read_ahead(source: Source) -> Iterator[Frame]:
         yield from _taken(queue, reader)
     finally:
         ended.set()
-        reader.join(timeout=5)
+        reader.join(timeout=ENDING_S)  # one that waits in the source's code ends when that returns
 
 
 def _taken(queue: Queue[Frame | BaseException | None], reader: threading.Thread) -> Iterator[Frame]:

@@ -79,7 +79,8 @@ def test_a_cut_video_gives_what_there_is(engines: Engines, clip: Path, tmp_path:
 
 
 def test_playlists_are_not_followed(engines: Engines, clip: Path, tmp_path: Path) -> None:
-    for text in (f"#EXTM3U\n#EXTINF:1,\n{clip}\n", f"ffconcat version 1.0\nfile {clip}\n", ""):
+    hidden = f"\n #EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#\0\n#EXTINF:10,\nfile://{clip}\n"
+    for text in (f"#EXTM3U\n#EXTINF:1,\n{clip}\n", f"ffconcat version 1.0\nfile {clip}\n", "", hidden):
         (tmp_path / "list.mp4").write_text(text)
         with pytest.raises(InputError, match="not a video file"):
             _annotate(engines, tmp_path / "list.mp4", tmp_path)

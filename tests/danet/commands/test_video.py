@@ -110,6 +110,24 @@ def test_the_source_is_not_written_over(danet: Danet, video: Path) -> None:
     assert video.read_bytes() == before
 
 
+def test_outputs_that_cannot_be_both(danet: Danet, video: Path, tmp_path: Path) -> None:
+    same = tmp_path / "same.mp4"
+    assert "both" in danet("video", "danet72", video, "--out", same, "--jsonl", same).error()
+    assert not same.exists()
+
+
+def test_an_old_file_is_kept_where_nothing_can_be_done(danet: Danet, video: Path, tmp_path: Path) -> None:
+    old, out = tmp_path / "old.jsonl", tmp_path / "x.foo"
+    old.write_text("precious\n")
+    options = ("--detector", "none", "--backend", "null", "--jsonl", old, "--out", out)
+    assert "x.foo" in danet("video", "null", video, *options).error()
+    assert old.read_text() == "precious\n"
+
+
+def test_smallest_is_hogs(danet: Danet, video: Path) -> None:
+    assert "for the detector hog" in danet("video", "danet72", video, "--detector", "none", "--smallest", 0.1).error()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="display variables are Linux's")
 def test_no_display(danet: Danet, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):

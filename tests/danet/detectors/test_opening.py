@@ -40,8 +40,8 @@ def test_missing_file(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_options(constant_model: MakeModel) -> None:
-    with pytest.raises(InputError, match=r"'hog'.*threads"):
-        open_detector("hog", threads=2)
+    with pytest.raises(InputError, match=r"'hog'.*input_size"):
+        open_detector("hog", input_size=640)
     with pytest.raises(InputError, match="smallest"):
         open_detector(constant_model({"output0": np.zeros((1, 300, 6), np.float32)}), smallest=0.2)
 

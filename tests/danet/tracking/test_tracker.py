@@ -196,6 +196,47 @@ def test_scores_below_the_threshold_start_nobody(world: World, person: Person) -
         assert len(tracker.update(world.infer(tracker.boxes(SIZE, index / FPS, weak)))) == 0
 
 
+def test_a_detector_that_sees_a_part_confirms_the_person(world: World, person: Person) -> None:
+    """A box of the upper body only, which overlaps little with the person: the pose in it is the person's."""
+    tracker = Tracker(TrackerSettings(detect_every=1, undetected=3))
+    world.persons = {1: person(300, 240)}
+    counts = []
+    for index in range(60):
+        boxes = world.detect().boxes
+        boxes[:, 3] = boxes[:, 1] + (boxes[:, 3] - boxes[:, 1]) / 3
+        part = Detections(boxes, np.ones(1, np.float32))
+        poses = tracker.update(world.infer(tracker.boxes(SIZE, index / FPS, part)))
+        counts.append(len(poses))
+        assert poses.ids is None or set(poses.ids.tolist()) <= {1}
+    assert counts[1:] == [1] * 59
+
+
+def test_after_a_long_gap_everybody_is_new(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(keep_lost_s=2.0, detect_every=1000))
+    world.persons = {1: person(300, 240)}
+    for index in range(5):
+        poses = step(tracker, world, index)
+    assert poses.ids is not None
+    assert poses.ids.tolist() == [1]
+    assert not tracker.detection_due_at(5 / FPS)
+    assert tracker.detection_due_at(20.0)
+    for time_s in (20.0, 20.04, 20.08):
+        found = world.detect() if tracker.detection_due_at(time_s) else None
+        poses = tracker.update(world.infer(tracker.boxes(SIZE, time_s, found)))
+    assert poses.ids is not None
+    assert poses.ids.tolist() == [2]
+
+
+def test_frames_that_are_far_apart_are_no_gaps(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(keep_lost_s=2.0))
+    for index in range(6):
+        world.persons = {1: person(300 + index, 240)}
+        poses = tracker.update(world.infer(tracker.boxes(SIZE, 5.0 * index, world.detect())))
+    assert poses.ids is not None
+    assert len(poses) == 1
+    assert poses.ids.tolist() == [1]
+
+
 @pytest.mark.parametrize("time_s", [1.0, 0.5, float("nan")])
 def test_times_must_grow(time_s: float) -> None:
     tracker = Tracker()

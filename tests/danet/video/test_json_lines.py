@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,3 +170,12 @@ def test_what_cannot_be_written_to(tmp_path: Path) -> None:
     writer.close()
     with pytest.raises(InputError, match="this writer is closed"):
         writer.write(result(0))
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """A file name of bytes that are not UTF-8, as Linux allows, comes back as it was."""
+    name = os.fsdecode(b"caf\xe9.png")
+    path = tmp_path / "poses.jsonl"
+    with JsonLinesWriter(path) as writer:
+        writer.write(result(0, name=name))
+    assert lines(path.read_text())[0]["name"] == name

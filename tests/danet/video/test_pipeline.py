@@ -251,3 +251,85 @@ def test_stats_window_does_not_grow(nothing: PoseEstimator) -> None:
                 break
         assert pipeline.stats.frames == 701
         assert pipeline.stats.fps > 0
+
+
+class Giving:
+    """A detector object that gives whatever it is told."""
+
+    def __init__(self, found: Any) -> None:
+        self.found = found
+        self.shapes: list[tuple[int, ...]] = []
+
+    def detect(self, frame: Any) -> Any:
+        self.shapes.append(frame.shape)
+        return self.found
+
+
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_detector_object_that_finds_nobody_by_none(nothing: PoseEstimator, tracked: bool) -> None:
+    with PosePipeline(pictures(3), nothing, Giving(None), Tracker() if tracked else None) as pipeline:
+        assert [len(result.poses) for result in pipeline] == [0, 0, 0]
+
+
+@pytest.mark.parametrize("found", [[[1, 2, 3]], ([[1, 2, 3, 4]], [0.5, 0.5]), object()])
+@pytest.mark.parametrize("tracked", [False, True])
+def test_a_detector_object_that_gives_no_boxes(nothing: PoseEstimator, found: Any, tracked: bool) -> None:
+    pipeline = PosePipeline(pictures(2), nothing, Giving(found), Tracker() if tracked else None)
+    with pipeline, pytest.raises(DetectorError, match="frame 0: "):
+        list(pipeline)
+
+
+def test_boxes_without_numbers_are_nobody(nothing: PoseEstimator) -> None:
+    found = ([*BOX, [np.nan] * 4, [5, 5, 5, 5]], [0.9, np.nan, 0.9])
+    with PosePipeline(pictures(2), nothing, Giving(found)) as pipeline:
+        assert [len(result.poses) for result in pipeline] == [1, 1]
+
+
+def test_a_callable_that_raises_names_the_frame(nothing: PoseEstimator) -> None:
+    def detect(frame: Any) -> Any:
+        return BOX if frame[0, 0, 0] < 2 else 1 / 0
+
+    pipeline = PosePipeline(pictures(5), nothing, detect)
+    with pipeline, pytest.raises(DetectorError, match="frame 2: the detector raised ZeroDivisionError"):
+        list(pipeline)
+
+
+def test_detectors_and_drawing_get_three_channels(nothing: PoseEstimator) -> None:
+    shapes = [(64, 80), (64, 80, 4)]
+    frames = [Frame(np.full(shape, 7, np.uint8), index, index / 10) for index, shape in enumerate(shapes)]
+    detector = Giving(BOX)
+    with PosePipeline(frames, nothing, detector) as pipeline:
+        assert [result.draw(boxes=True).shape for result in pipeline] == [(64, 80, 3)] * 2
+    assert detector.shapes == [(64, 80, 3)] * 2
+
+
+def test_a_pipeline_runs_once(nothing: PoseEstimator) -> None:
+    pipeline = PosePipeline(pictures(3), nothing)
+    assert len(list(pipeline)) == 3
+    with pytest.raises(InputError, match="make a new one"):
+        list(pipeline)
+
+
+def test_leaving_the_loop_frees_the_source_even_without_close(nothing: PoseEstimator) -> None:
+    source = Endless()
+    for _ in PosePipeline(source, nothing):
+        break
+    assert source.closed  # at once, not when the garbage is collected
+    assert not reading_threads()
+
+
+def test_a_source_that_waits_does_not_hold_up_the_end(nothing: PoseEstimator) -> None:
+    going_on = threading.Event()
+
+    def slow() -> Iterator[Any]:
+        yield from pictures(2)
+        going_on.wait(30)
+        yield from pictures(1)
+
+    pipeline = PosePipeline(slow(), nothing)
+    results = iter(pipeline)
+    next(results)
+    start = time.monotonic()
+    pipeline.close()
+    assert time.monotonic() - start < 4
+    going_on.set()

@@ -243,3 +243,14 @@ def test_a_file_behind_an_address(tmp_path: Path) -> None:
         server.shutdown()
         server.server_close()
         serving.join()
+
+
+def test_an_error_of_what_is_played_like_a_camera_is_raised() -> None:
+    def broken() -> Iterator[Any]:
+        yield np.zeros((8, 8, 3), np.uint8)
+        raise ValueError("no more film")
+
+    source = open_source(broken(), live=True, fps=100)
+    with pytest.raises(ValueError, match="no more film"):
+        list(source)
+    source.close()

@@ -90,6 +90,15 @@ def test_odd_sides_and_changing_sizes(backend: str, suffix: str, tmp_path: Path)
     assert max(row[:36].max(), row[92:].max()) < 140  # the rest
 
 
+def test_opencv_fills_a_long_gap_once(tmp_path: Path) -> None:
+    """A camera was away for an hour: ten seconds stand for it, and later frames are not repeated."""
+    path = tmp_path / "gap.avi"
+    with VideoWriter(path, fps=10, backend="opencv", reserve_bytes=0) as writer:
+        for time_s in (0.0, 0.1, 3600.0, 3600.1, 3600.2, 3600.3):
+            writer.write(numbered(3), time_s)
+    assert len(decoded(path)) == 6 + 100
+
+
 def test_a_given_size(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "out.avi", (48, 64)) as writer:
         writer.write(numbered(9))

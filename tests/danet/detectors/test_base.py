@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from danet.detectors.base import CallableDetector, Detections, as_detector, checked
+from danet.errors import DetectorError, InputError
+
+SIZE = (48, 64)
+BOX = [1.0, 2.0, 30.0, 40.0]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [BOX],
+        np.array([BOX], np.float32),
+        ([BOX], [0.5]),
+        (np.array([BOX]), np.array([0.5])),
+        Detections(np.array([BOX], np.float32), np.array([0.5], np.float32)),
+    ],
+)
+def test_boxes_with_and_without_scores(found: Any) -> None:
+    boxes, scores = checked(found, SIZE)
+    np.testing.assert_array_equal(boxes, [BOX])
+    assert scores.tolist() in ([1.0], [0.5])
+    assert (boxes.dtype, scores.dtype) == (np.float32, np.float32)
+
+
+@pytest.mark.parametrize("found", [None, [], np.zeros((0, 4)), ([], []), (np.zeros((0, 4)), np.zeros(0))])
+def test_nobody(found: Any) -> None:
+    boxes, scores = checked(found, SIZE)
+    assert (boxes.shape, scores.shape) == ((0, 4), (0,))
+
+
+def test_boxes_that_are_none_are_left_out() -> None:
+    nan = float("nan")
+    boxes = [BOX, [5, 5, 5, 9], [nan, 0, 9, 9], [9, 9, 2, 20], [0, 0, np.inf, 9], [2, 2, 8, 8], BOX]
+    found = checked((boxes, [0.9, 0.8, 0.7, 0.6, 0.5, nan, 0.3]), SIZE)
+    np.testing.assert_array_equal(found.boxes, [BOX, BOX])
+    np.testing.assert_allclose(found.scores, [0.9, 0.3])
+
+
+@pytest.mark.parametrize(
+    ("found", "message"),
+    [
+        (([BOX, BOX], [0.5]), "2 boxes and scores of shape"),
+        ([[*BOX, 0.9, 1.0]], "shape"),
+        (BOX, "shape"),
+        ("boxes", "cannot be used"),
+        ([[0, 0, 5e6, 5]], "within 1000000"),
+        ({"boxes": [BOX]}, "cannot be used"),
+    ],
+)
+def test_what_is_no_boxes(found: Any, message: str) -> None:
+    with pytest.raises(DetectorError, match=message):
+        checked(found, SIZE)
+
+
+def test_a_callable_is_a_detector() -> None:
+    frame = np.zeros((*SIZE, 3), np.uint8)
+    np.testing.assert_array_equal(as_detector(lambda picture: [BOX]).detect(frame).boxes, [BOX])
+    with pytest.raises(DetectorError, match="raised ZeroDivisionError"):
+        CallableDetector(lambda picture: 1 / 0).detect(frame)
+    with pytest.raises(InputError, match="expected an object with detect"):
+        as_detector("hog")  # type: ignore[arg-type]
