@@ -39,9 +39,9 @@ class Ledger:
         """Rows for trials; those with an error have it from the start."""
         self._rows |= {trial: trial.row() for trial in trials}
 
-    def machine(self, peaks: Sequence[Peak], noise: float) -> None:
+    def machine(self, peaks: Sequence[Peak], noise: float, work_ms: float | None = None) -> None:
         """What was measured of the machine so far."""
-        self._report = replace(self._report, machine=read_machine(peaks, noise))
+        self._report = replace(self._report, machine=read_machine(peaks, noise, work_ms))
 
     def note(self, text: str) -> None:
         """Something that a reader must know; said once."""

@@ -25,7 +25,7 @@ LIBRARIES = (
 _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
-def read_machine(peaks: Sequence[Peak] = (), noise: float = 0.0) -> Machine:
+def read_machine(peaks: Sequence[Peak] = (), noise: float = 0.0, work_ms: float | None = None) -> Machine:
     """Ask the system; peaks and noise are measured elsewhere."""
     cpu = read_cpu()
     return Machine(
@@ -39,6 +39,7 @@ def read_machine(peaks: Sequence[Peak] = (), noise: float = 0.0) -> Machine:
         libraries=tuple((name, found) for name in LIBRARIES if (found := _version(name))),
         peaks=tuple(peaks),
         noise=noise,
+        work_ms=work_ms,
     )
 
 

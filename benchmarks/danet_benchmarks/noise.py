@@ -25,6 +25,11 @@ class FixedWork:
         self.readings.append(median(self._products.seconds() for _ in range(CALLS)))
 
     @property
+    def median_ms(self) -> float | None:
+        """Milliseconds of a call over all readings; None before the first."""
+        return 1000 * median(self.readings) if self.readings else None
+
+    @property
     def spread(self) -> float:
         """(high - low) / median of the readings; 0.0 before the second."""
         if len(self.readings) < 2:

@@ -33,7 +33,7 @@ class Plan:
 
 QUICK = Plan(3, 0.3, 0, 1, 0.5, 60, (8,), 300.0)
 """About a minute."""
-DEFAULT = Plan(5, 0.5, 0, 2, 1.0, 150, (8,), 600.0)
+DEFAULT = Plan(4, 0.4, 0, 1, 0.7, 100, (8,), 600.0)
 """Under three minutes for the embedded model."""
 FULL = Plan(10, 1.0, 1000, 4, 3.0, 500, (1, 8), 3600.0)
 """The paper's protocol: the mean over 1,000 persons; one to a batch is there as well."""

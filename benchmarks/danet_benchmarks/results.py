@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Literal
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Of the JSON form. Raised when an older reader would misread it."""
 
 Kind = Literal["danet", "rival", "foreign"]
@@ -71,6 +71,8 @@ class Machine:
     peaks: tuple[Peak, ...]
     noise: float
     """Spread of a fixed piece of work repeated between the rounds: (high - low) / median."""
+    work_ms: float | None = None
+    """What that work took, the median; None where it was not done. It tells the machine's pace in a run."""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class SpeedRun:
                 failed.add(run.trial)
         if group:
             self.work.read()
-            self.ledger.machine(self.peaks, self.work.spread)
+            self.ledger.machine(self.peaks, self.work.spread, self.work.median_ms)
             self.ledger.save()
 
     def _measure(self, run: CaseRun, number: int) -> bool:
@@ -105,6 +105,6 @@ class SpeedRun:
             self.ledger.speed(run.trial, run.speed(self.peaks))
             return True
         finally:
-            self.ledger.machine(self.peaks, self.work.spread)
+            self.ledger.machine(self.peaks, self.work.spread, self.work.median_ms)
             self.ledger.save()
             self.watch.advance(1)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from danet_benchmarks.report.compare_warnings import comparison_warnings, protocol
 from danet_benchmarks.report.formatting import persons
-from danet_benchmarks.results import Case, Report, Row, Speed, Spread
+from danet_benchmarks.results import Case, Machine, Report, Row, Speed, Spread
 
 AP_TOLERANCE = 0.001
 """An AP may fall by so much: the same figure that tables round to."""
@@ -71,7 +71,10 @@ def compare(old: Report, new: Report) -> Comparison:
       scatter);
     - the drift that either machine showed on a fixed piece of work between the rounds, which moves whole
       runs and not only rounds;
-    - 2 %.
+    - 2 %;
+
+    and to that comes by how much longer the fixed work took in one run than in the other: a virtual machine may
+    have a fast and a slow hour, which no repetition within a run shows.
 
     It is a ratio, so that a time and its rate get the same verdict. With fewer than three rounds nothing
     is known of the spread, and nothing judged; nor is what was measured once (tail latency, load time,
@@ -81,7 +84,7 @@ def compare(old: Report, new: Report) -> Comparison:
     """
     before = {row.case: row for row in old.rows}
     pairs = [(before[row.case], row) for row in new.rows if row.case in before]
-    drift = max(old.machine.noise, new.machine.noise, LEAST_NOISE)
+    drift = Drift(max(old.machine.noise, new.machine.noise, LEAST_NOISE), pace_change(old.machine, new.machine))
     return Comparison(
         changes=tuple(change for pair in pairs for change in _changes(*pair, drift)),
         failed=tuple((after.case, after.error) for one, after in pairs if _was_fine(one) and after.error),
@@ -89,11 +92,28 @@ def compare(old: Report, new: Report) -> Comparison:
     )
 
 
+@dataclass(frozen=True)
+class Drift:
+    """How unsteady the machine was, as shares."""
+
+    within: float
+    """A run."""
+    between: float
+    """The runs."""
+
+
+def pace_change(old: Machine, new: Machine) -> float:
+    """By what share the fixed work took longer in one of two runs than in the other; 0.0 where it is not known."""
+    if old.work_ms is None or new.work_ms is None:
+        return 0.0
+    return max(old.work_ms, new.work_ms) / min(old.work_ms, new.work_ms) - 1
+
+
 def _was_fine(row: Row) -> bool:
     return row.error is None and bool(row.speed or row.accuracy)
 
 
-def _changes(old: Row, new: Row, drift: float) -> Iterator[Change]:
+def _changes(old: Row, new: Row, drift: Drift) -> Iterator[Change]:
     if old.speed and new.speed:
         yield from _speeds(new.case, old.speed, new.speed, drift)
         yield from _once(new.case, old.speed, new.speed)
@@ -103,7 +123,7 @@ def _changes(old: Row, new: Row, drift: float) -> Iterator[Change]:
         yield Change(new.case, "AP", old.accuracy.ap, new.accuracy.ap, AP_TOLERANCE, verdict)
 
 
-def _speeds(case: Case, old: Speed, new: Speed, drift: float) -> Iterator[Change]:
+def _speeds(case: Case, old: Speed, new: Speed, drift: Drift) -> Iterator[Change]:
     yield _speed(case, "PPS, network", old.network_pps, new.network_pps, drift)
     before = {one.persons: one for one in old.end_to_end}
     for one in new.end_to_end:
@@ -111,10 +131,10 @@ def _speeds(case: Case, old: Speed, new: Speed, drift: float) -> Iterator[Change
             yield _speed(case, f"PPS, {persons(one.persons)}", before[one.persons].pps, one.pps, drift)
 
 
-def _speed(case: Case, metric: str, old: Spread, new: Spread, drift: float) -> Change:
+def _speed(case: Case, metric: str, old: Spread, new: Spread, drift: Drift) -> Change:
     if min(len(old.rounds), len(new.rounds)) < LEAST_ROUNDS:
         return Change(case, metric, old.median, new.median, None, "not judged")
-    noise = max(old.relative + new.relative, drift)
+    noise = max(old.relative + new.relative, drift.within) + drift.between
     verdict: Verdict = "same"
     if old.median > new.median * (1 + noise):
         verdict = "worse"

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from danet_benchmarks.report.formatting import persons
 from danet_benchmarks.results import Accuracy, Machine, Report, Row
 
+_PACE = 0.05
+"""Change of the machine's pace that a reader should know of."""
 _NAMED = 3
 """Cases that a warning names."""
 
@@ -37,6 +39,8 @@ def comparison_warnings(old: Report, new: Report, pairs: list[tuple[Row, Row]]) 
 def _machine_warnings(old: Machine, new: Machine) -> Iterator[str]:
     if (old.cpu, old.cores) != (new.cpu, new.cores):
         yield f"another machine: {old.cores} cores of {old.cpu} before, {new.cores} of {new.cpu} now"
+    if old.work_ms is not None and new.work_ms is not None and abs(new.work_ms / old.work_ms - 1) > _PACE:
+        yield f"the machine's pace changed: the same work took {old.work_ms:.1f} ms before, {new.work_ms:.1f} ms now"
     for name in ("governor", "system", "python"):
         if getattr(old, name) != getattr(new, name):
             yield f"{name} {getattr(old, name)} before, {getattr(new, name)} now"

@@ -48,9 +48,17 @@ def from_json(text: str, where: str) -> Report:
     if not isinstance(values, dict):
         raise InputError(f"{where}: a JSON {type(values).__name__}, expected an object")
     _check_version(values.get("format_version"), where)
-    report = TypedReader(InputError, defaults=False).read(Report, values, where)
+    report = _read(values, where)
     _refuse_misfits(report, where)
     return report
+
+
+def _read(values: dict[str, Any], where: str) -> Report:
+    """The report of a JSON object of this format or an older one."""
+    machine = values.get("machine")
+    if values["format_version"] == 1 and isinstance(machine, dict):  # had no pace yet
+        values = {**values, "format_version": FORMAT_VERSION, "machine": {**machine, "work_ms": None}}
+    return TypedReader(InputError, defaults=False).read(Report, values, where)
 
 
 def load_report(path: Path) -> Report:

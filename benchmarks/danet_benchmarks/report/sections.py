@@ -205,5 +205,6 @@ def _machine(report: Report) -> Section:
         ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries) or NONE),
         ("peak, multiply-adds a second", "; ".join(peaks) or NONE),
         ("noise", f"{machine.noise:.1%} (spread of a fixed piece of work between the rounds)"),
+        ("pace", NONE if machine.work_ms is None else f"{machine.work_ms:.1f} ms for that work, the median"),
     )
     return facts_of("Machine", facts)

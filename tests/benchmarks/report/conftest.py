@@ -32,6 +32,7 @@ MACHINE = Machine(
     libraries=(("danet-edge", "0.1.0"), ("openvino", "2026.4.1"), ("onnxruntime", "1.32.0"), ("torch", "2.13.0")),
     peaks=(Peak("FP32", 2, 118.0), Peak("BF16", 2, 903.0), Peak("INT8", 2, 1650.0)),
     noise=0.018,
+    work_ms=21.5,
 )
 NETWORKS: dict[str, tuple[Kind, float, float, float | None, float | None, float]] = {
     # kind, 10^6 parameters, 10^9 multiply-adds, the paper's AP, its PPS, persons per second on one thread

@@ -72,6 +72,17 @@ def test_the_other_way_round_the_verdict_is_the_opposite(old: Report, factor: fl
     assert {"worse": "better", "better": "worse", "same": "same"}[there] == back
 
 
+def test_a_machine_of_another_pace_widens_the_band(old: Report) -> None:
+    """The same work took a quarter longer in one of the runs, whichever: speeds may differ by that as well."""
+    slow = replace(old, machine=replace(old.machine, work_ms=1.25 * 21.5))
+    for before, after in ((old, slow), (slow, old)):
+        comparison = compare(before, after)
+        assert comparison.changes[0].noise == pytest.approx(0.04 + 0.25)
+        assert any("pace changed" in warning for warning in comparison.warnings)
+    unknown = replace(old, machine=replace(old.machine, work_ms=None))
+    assert compare(unknown, slow).changes[0].noise == pytest.approx(0.04)
+
+
 def test_the_machines_noise_widens_the_band(old: Report) -> None:
     new = with_pps(old, *(0.9 * pps for pps in (99.0, 99.5, 100.0, 100.5, 101.0)))
     assert compare(old, new).regressed
