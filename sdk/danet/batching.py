@@ -12,8 +12,10 @@ from danet.backends.base import Backend
 from danet.errors import BackendError, InputError
 
 DEFAULT_BATCH_SIZE = 8
-FULL_ENOUGH = 0.75
-"""A batch is padded where at least this part of it is persons; below, smaller batches waste less."""
+FULL_ENOUGH = 0.9
+"""A batch is padded where at least this part of it is persons; below, smaller batches waste less. Measured on an AVX2
+CPU, where a person costs the same at any batch size: 6 persons as 4 + 2 took 152 ms, padded to 8 216 ms; 7 as 4 + 2 + 1
+181 ms, padded 233 ms."""
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:
