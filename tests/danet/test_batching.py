@@ -58,7 +58,7 @@ def test_nobody_needs_no_batch() -> None:
     [
         (1, [(1, 1)]),
         (3, [(2, 2), (1, 1)]),
-        (5, [(4, 4), (1, 1)]),  # 8 would be less than three quarters full
+        (5, [(4, 4), (1, 1)]),  # 8 would be less than nine tenths full
         (6, [(4, 4), (2, 2)]),
         (8, [(8, 8)]),
         (17, [(8, 8), (8, 8), (1, 1)]),
