@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from math import isfinite
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from danet.poses import Poses
 from danet.tracking.boxes import iou, keypoint_box, share_inside
 from danet.tracking.matching import pairs_by_similarity, similarity
 from danet.tracking.one_euro import OneEuroFilter, OneEuroSettings
+from danet.tracking.reach import LEAST_NEARNESS, nearness
 from danet.tracking.track import Sighting, Track
 
 REFERENCE_HEIGHT = 256.0
@@ -22,8 +23,8 @@ REFERENCE_HEIGHT = 256.0
 DEFAULT_SMOOTHING = OneEuroSettings()
 NEEDED = 4
 """Sure keypoints without which a pose is no sighting."""
-DETECTED_IOU, DETECTED_LOST_IOU = 0.4, 0.2
-"""IoU of expected and detected box from which they are of one person; where an unseen one went is less sure."""
+DETECTED_IOU = 0.4
+"""IoU of expected and detected box from which they are of one person."""
 DETECTED_EASE = 0.5
 """Factor on what is asked of a known person's pose where the detector has found it as well."""
 USUAL_FRAMES = 3
@@ -176,26 +177,29 @@ class Tracker:
         lost = [track for track in self._tracks if track.lost]
         for track in self._tracks:
             track.undetected += not track.lost
-        for tracks, least in (([crop.track for crop in self._crops], DETECTED_IOU), (lost, DETECTED_LOST_IOU)):
-            for track, column in self._overlapping(tracks, found, sorted(free), least):
-                expected = track.expected_box(self._time_s)
-                box = found[column] if track.lost else (expected + found[column]) / 2
-                crops[id(track)] = Crop(box, track, found[column])
-                track.undetected = 0
-                free.discard(column)
+        for column, track in self._overlapping(found):
+            crops[id(track)] = Crop((track.expected_box(self._time_s) + found[column]) / 2, track, found[column])
+            track.undetected = 0
+            free.discard(column)
+        for column, track in self._within_reach(lost, found, sorted(free)):
+            crops[id(track)] = Crop(found[column], track, found[column])
+            free.discard(column)
         enough = detections.scores >= self.settings.new_box_score
         return [
             *crops.values(),
             *(Crop(found[column], None, found[column]) for column in sorted(free) if enough[column]),
         ]
 
-    def _overlapping(
-        self, tracks: list[Any], found: NDArray[np.float64], free: list[int], least: float
-    ) -> list[tuple[Track, int]]:
-        """Pairs of track and detection (index into `found`)."""
+    def _overlapping(self, found: NDArray[np.float64]) -> list[tuple[int, Track]]:
+        """The detections (index into `found`) of persons in sight."""
+        tracks = [crop.track for crop in self._crops if crop.track is not None]
         expected = np.array([track.expected_box(self._time_s) for track in tracks]).reshape(-1, 4)
-        pairs = pairs_by_similarity(iou(expected, found[free]), least)
-        return [(tracks[row], free[column]) for row, column in pairs]
+        return [(column, tracks[row]) for row, column in pairs_by_similarity(iou(expected, found), DETECTED_IOU)]
+
+    def _within_reach(self, lost: list[Track], found: NDArray[np.float64], free: list[int]) -> list[tuple[int, Track]]:
+        """The detections that are nobody's and may be persons who are out of sight, the nearest first."""
+        near = np.array([nearness(track, self._time_s, found[free]) for track in lost]).reshape(len(lost), len(free))
+        return [(free[column], lost[row]) for row, column in pairs_by_similarity(near, LEAST_NEARNESS)]
 
     def _plausible(self, crop: Crop, frame_size: tuple[int, int]) -> bool:
         """Whether a person is still in the frame and confirmed by the detector now and then; else it is lost."""
@@ -253,6 +257,11 @@ class Tracker:
             tracks = [track for track in self._tracks if track.lost == lost]
             rows = [row for row in sightings if row not in taken]
             alike = self._alike(tracks, [sightings[row] for row in rows])
+            for index, column in itertools.product(range(len(tracks)), range(len(rows))):
+                crop = self._crops[rows[column]]
+                if lost and crop.track is tracks[index] and crop.detected is not None:
+                    # in reach, and nobody else's: the pose need not be what it was
+                    alike[index, column] = max(alike[index, column], self.settings.match)
             pairs = pairs_by_similarity(alike, self.settings.match)
             # those who are known for longer keep a pose that two tracks have fallen upon: one hides the other
             pairs.sort(key=lambda pair: (tracks[pair[0]].id is None, -alike[pair]))

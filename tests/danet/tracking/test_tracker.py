@@ -121,6 +121,28 @@ def test_back_soon_under_the_same_id(world: World, person: Person) -> None:
     assert poses.ids.tolist() == [1]
 
 
+def test_who_turns_back_behind_something_keeps_its_id(world: World, person: Person) -> None:
+    """Walks behind a wall, stops there, and comes out a second later where it went in."""
+    tracker = Tracker()
+    for index in range(80):
+        x = 200 + 6 * min(index, 30)
+        world.persons = {} if 30 <= index < 58 else {1: person(x, 240)}
+        poses = step(tracker, world, index)
+    assert poses.ids is not None
+    assert poses.ids.tolist() == [1]
+
+
+def test_somebody_elsewhere_is_somebody_else(world: World, person: Person) -> None:
+    """One leaves on the left; half a second later another one comes in far to the right, or much larger."""
+    for other in (person(560, 240), 2.2 * (person(300, 240) - (300, 240)) + (300, 240)):
+        tracker = Tracker()
+        for index in range(40):
+            world.persons = {1: person(150, 240)} if index < 20 else {} if index < 30 else {2: other}
+            poses = step(tracker, world, index)
+        assert poses.ids is not None
+        assert poses.ids.tolist() == [2]
+
+
 def test_a_lost_person_calls_the_detector_sooner(world: World, person: Person) -> None:
     tracker = Tracker(TrackerSettings(detect_every=1000, detect_every_lost=3))
     runs = []
