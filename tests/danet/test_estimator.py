@@ -407,7 +407,8 @@ def test_neighbouring_frames_are_in_the_network_at_once() -> None:
             together.wait()  # raises if the second frame does not come
             return super().run(images)
 
-    assert len(list(estimator_of(Meeting()).stream(moving(4)))) == 4
+    one_call_each = [(FRAME, boxes_of(PERSONS)[:1])] * 4
+    assert len(list(estimator_of(Meeting()).stream(one_call_each))) == 4
 
 
 def test_an_error_comes_in_its_turn() -> None:
