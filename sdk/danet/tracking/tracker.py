@@ -9,7 +9,7 @@ from math import isfinite
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.detectors.base import Detections
+from danet.detectors.base import Detections, checked
 from danet.errors import InputError
 from danet.poses import Poses
 from danet.tracking.boxes import iou, keypoint_box, share_inside
@@ -142,6 +142,7 @@ class Tracker:
 
         Raises:
             InputError: a time that is not after the last frame's.
+            DetectorError: detections that are no boxes.
         """
         if not time_s > self._time_s:
             raise InputError(
@@ -151,13 +152,13 @@ class Tracker:
         self._fit_to(frame_size)
         keep = self._kept_for()
         self._tracks = [track for track in self._tracks if track.unseen_s(time_s) <= keep]
-        self._interval_s = time_s - self._time_s
+        self._interval_s = time_s - self._time_s if isfinite(self._time_s) else 0.0
         self._time_s = time_s
         self._since_detection = (self._since_detection or 0) + 1
         followed = [track for track in self._tracks if not track.lost]
         self._crops = [Crop(track.expected_box(time_s), track) for track in followed]
         if detections is not None:
-            self._crops = self._with_detections(detections)
+            self._crops = self._with_detections(checked(detections, frame_size))
         self._crops = [crop for crop in self._crops if self._plausible(crop, frame_size)]
         return np.array([crop.box for crop in self._crops], np.float32).reshape(-1, 4)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tests.danet.tracking.conftest import World
 
 from danet.detectors.base import Detections
-from danet.errors import InputError
+from danet.errors import DetectorError, InputError
 from danet.poses import Poses
 from danet.tracking.one_euro import OneEuroSettings
 from danet.tracking.tracker import Tracker, TrackerSettings
@@ -241,6 +241,9 @@ def test_after_a_long_gap_everybody_is_new(world: World, person: Person) -> None
     assert poses.ids is not None
     assert poses.ids.tolist() == [1]
     assert not tracker.detection_due_at(5 / FPS)
+    early = Tracker(TrackerSettings(detect_every=1000))
+    early.update(world.infer(early.boxes(SIZE, 0.0, world.detect())))
+    assert early.detection_due_at(20.0)  # also where there has been one frame only
     assert tracker.detection_due_at(20.0)
     for time_s in (20.0, 20.04, 20.08):
         found = world.detect() if tracker.detection_due_at(time_s) else None
@@ -265,6 +268,13 @@ def test_times_must_grow(time_s: float) -> None:
     tracker.boxes(SIZE, 1.0, None)
     with pytest.raises(InputError, match="times must grow"):
         tracker.boxes(SIZE, time_s, None)
+
+
+def test_detections_that_are_none(world: World) -> None:
+    bad = Detections(np.full((1, 4), np.nan, np.float32), np.full(1, np.nan, np.float32))
+    assert len(Tracker().boxes(SIZE, 0.0, bad)) == 0
+    with pytest.raises(DetectorError, match="scores of shape"):
+        Tracker().boxes(SIZE, 0.0, Detections(np.ones((2, 4), np.float32), np.ones(1, np.float32)))
 
 
 def test_poses_of_other_boxes(world: World, person: Person) -> None:
