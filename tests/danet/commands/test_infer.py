@@ -15,7 +15,9 @@ from danet.embedded import PORTRAIT_BOX
 from danet.estimator import PoseEstimator
 from danet.frame import read_picture
 from danet.keypoints import COCO_KEYPOINTS
+from danet.scenes.clip import render_clip
 from danet.scenes.scene import Scene
+from danet.tracking.boxes import iou
 
 Danet = Callable[..., Any]
 
@@ -302,3 +304,31 @@ def test_program_on_a_folder_of_pictures_with_json_to_a_file(
     assert (outcome.status, outcome.out) == (0, "")
     assert len(json.loads(out.read_text())["images"]) == 2
     assert [path.name for path in out.parent.iterdir()] == ["poses.json"]
+
+
+def test_persons_found_by_a_detector(danet: Danet, tmp_path: Path) -> None:
+    """HOG finds the standing person of a rendered clip; the box goes to the estimator as xyxy."""
+    clip = render_clip(3, size=(480, 640), persons=1, seconds=0.2, script="squat")
+    picture = tmp_path / "person.png"
+    cv2.imwrite(str(picture), clip[0].image)
+    done = danet("infer", "null", picture, "--backend", "null", "--detector", "hog", "--json", "-", "--threads", 1)
+    assert done.status == 0
+    persons = json.loads(done.out)["images"][0]["persons"]
+    assert persons
+    truth = clip[0].scene.boxes[0]
+    assert max(float(iou(np.array([person["box"]]), truth[None])[0, 0]) for person in persons) > 0.5
+
+
+def test_detector_and_boxes_exclude_each_other(danet: Danet, scene_file: Path) -> None:
+    done = danet("infer", "danet72", scene_file, "--detector", "hog", "--boxes", "-")
+    assert done.status == 2
+    assert "not allowed with argument" in done.err
+
+
+def test_box_format_is_not_the_detectors(danet: Danet, scene_file: Path) -> None:
+    said = danet("infer", "danet72", scene_file, "--detector", "hog", "--box-format", "xywh").error()
+    assert "it is for --boxes" in said
+
+
+def test_unknown_detector(danet: Danet, scene_file: Path) -> None:
+    assert "no detector 'haar'" in danet("infer", "danet72", scene_file, "--detector", "haar").error()
