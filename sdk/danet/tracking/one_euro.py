@@ -7,12 +7,13 @@ Casiez, Roussel, Vogel: 1 Euro Filter: a simple speed-based low-pass filter for 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isfinite, pi
+from math import pi
 
 import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError
+from danet.tracking.checks import expect_number
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,8 @@ class OneEuroSettings:
 
     def __post_init__(self) -> None:
         for name in ("min_cutoff", "speed_cutoff", "reset_s", "trusted_score"):
-            _expect(name, getattr(self, name), above_zero=True)
-        _expect("beta", self.beta, above_zero=False)
-
-
-def _expect(name: str, value: float, *, above_zero: bool) -> None:
-    if not isfinite(value) or value < 0 or (above_zero and value == 0):
-        raise InputError(f"{name} is {value!r}, expected a finite number {'above 0' if above_zero else 'of 0 or more'}")
+            expect_number(name, getattr(self, name), above_zero=True)
+        expect_number("beta", self.beta, above_zero=False)
 
 
 def smoothing_gain(cutoff: NDArray[np.float64] | float, dt: float) -> NDArray[np.float64]:

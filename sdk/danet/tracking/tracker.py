@@ -13,6 +13,7 @@ from danet.detectors.base import Detections, checked
 from danet.errors import InputError
 from danet.poses import Poses
 from danet.tracking.boxes import iou, keypoint_box, share_inside
+from danet.tracking.checks import expect_number
 from danet.tracking.matching import pairs_by_similarity, similarity
 from danet.tracking.one_euro import OneEuroFilter, OneEuroSettings
 from danet.tracking.reach import LEAST_NEARNESS, nearness
@@ -66,8 +67,7 @@ class TrackerSettings:
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
         for name in ("keypoint_score", "pose_score", "new_box_score", "match", "same", "keep_lost_s"):
-            if not isfinite(getattr(self, name)) or getattr(self, name) < 0:
-                raise InputError(f"{name} is {getattr(self, name)!r}, expected a number of 0 or more")
+            expect_number(name, getattr(self, name), above_zero=False)
 
 
 @dataclass(frozen=True, eq=False)
