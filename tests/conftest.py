@@ -1,33 +1,39 @@
-"""A small network whose every tensor tells, and its exported files; made once in a session."""
+"""A small network whose every tensor tells, and its exported files; made once in a session.
+
+Where torch is not installed, as in a camera app's environment, the files are the golden ones of
+tests/compatibility, of a network like it; what needs the network itself is skipped.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from danet.commands.main import main
 from danet.embedded import PORTRAIT
 from danet.model_spec import DecoderSpec, Metric, ModelSpec
 from danet.scenes.scene import Scene, render_scene
-from danet_converters.export import TARGETS, export
-from danet_converters.parity import sample_crops
-from danet_network.checkpoint import save_checkpoint
-from danet_network.config import DANetConfig, danet_config
-from danet_network.model import DANet
-from danet_network.normalise import Normalise
 
+if TYPE_CHECKING:
+    import torch
+
+    from danet_network.config import DANetConfig
+    from danet_network.model import DANet
+
+GOLDEN = Path(__file__).parent / "compatibility" / "golden" / "version-1"
 SPEC = ModelSpec(
     name="tiny",
     input_size=(128, 96),
@@ -40,7 +46,21 @@ SPEC = ModelSpec(
 
 
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="danet-tests-")  # a tuning of this machine must not change tests
-torch.set_num_threads(1)  # networks this small lose more to the handshakes of threads than they gain
+if find_spec("torch"):
+    import torch
+
+    torch.set_num_threads(1)  # networks this small lose more to the handshakes of threads than they gain
+
+
+def _needs_torch() -> None:
+    pytest.importorskip("torch", reason="needs the network itself: pip install 'danet-edge[torch]'")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an extra that is not installed, with its name as the reason."""
+    for mark in item.iter_markers("needs"):
+        for library in mark.args:
+            pytest.importorskip(library, reason=f"needs {library}, which is not installed")
 
 
 @dataclass(frozen=True)
@@ -92,6 +112,9 @@ def danet_process() -> Callable[..., Outcome]:
 @pytest.fixture(scope="session")
 def tiny_config() -> DANetConfig:
     """The graph of DANet with one layer to a stage and few channels."""
+    _needs_torch()
+    from danet_network.config import danet_config
+
     return replace(
         danet_config("danet72"), name="tiny", layers=(1, 1, 1, 1), transitions=(16, 16, 16, 16), decoder_width=16
     )
@@ -104,8 +127,11 @@ def random_network() -> Callable[..., DANet]:
     A higher gain lets more of the deep layers through, and more of their rounding.
     """
 
-    def make(config: DANetConfig, seed: int = 0, dtype: torch.dtype = torch.float32, gain: float = 1.0) -> DANet:
-        network = DANet(config).to(dtype).eval()
+    _needs_torch()
+    from danet_network.model import DANet
+
+    def make(config: DANetConfig, seed: int = 0, dtype: torch.dtype | None = None, gain: float = 1.0) -> DANet:
+        network = DANet(config).to(dtype or torch.float32).eval()
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, tensor in network.state_dict().items():
@@ -124,6 +150,9 @@ def random_network() -> Callable[..., DANet]:
 @pytest.fixture(scope="session")
 def tiny_network(tiny_config: DANetConfig, random_network: Callable[..., DANet]) -> DANet:
     """A random network whose BN statistics are those of pictures, so that its heatmaps have shape."""
+    from danet_converters.parity import sample_crops
+    from danet_network.normalise import Normalise
+
     network = random_network(tiny_config, seed=3)
     crops = torch.from_numpy(sample_crops(SPEC, seed=5))
     norms = [module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)]
@@ -136,40 +165,61 @@ def tiny_network(tiny_config: DANetConfig, random_network: Callable[..., DANet])
 
 
 @pytest.fixture(scope="session")
-def tiny_checkpoint(tiny_network: DANet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network as .safetensors."""
+    if not find_spec("torch"):
+        return _golden("tiny.safetensors", tmp_path_factory)
+    from danet_network.checkpoint import save_checkpoint
+
     path = tmp_path_factory.mktemp("tiny") / "tiny.safetensors"
-    save_checkpoint(path, tiny_network, SPEC)
+    save_checkpoint(path, request.getfixturevalue("tiny_network"), SPEC)
     return path
 
 
-def _exported(checkpoint: Path, number: int) -> Path:
-    return export(checkpoint, TARGETS[number], checkpoint.parent / "exported").path
+def _golden(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny")
+    for path in GOLDEN.glob(f"{Path(name).stem}.*"):
+        shutil.copy(path, folder)
+    return folder / name
 
 
 @pytest.fixture(scope="session")
-def tiny_onnx(tiny_checkpoint: Path) -> Path:
+def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str], Path]:
+    """Makes an exported file of the network: by format, label of the precision, and name."""
+
+    def make(kind: str, label: str, name: str) -> Path:
+        if not find_spec("torch"):
+            return _golden(name, tmp_path_factory)
+        from danet_converters.export import TARGETS, export
+
+        target = next(one for one in TARGETS if (one.format, one.label) == (kind, label))
+        return export(tiny_checkpoint, target, tiny_checkpoint.parent / f"exported-{kind}").path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(exported: Callable[[str, str, str], Path]) -> Path:
     """The network as ONNX."""
-    return _exported(tiny_checkpoint, 0)
+    return exported("onnx", "fp32", "tiny.onnx")
 
 
 @pytest.fixture(scope="session")
-def tiny_ir(tiny_checkpoint: Path) -> Path:
+def tiny_ir(exported: Callable[[str, str, str], Path]) -> Path:
     """The network as IR: the .xml, with its .bin beside it."""
-    return _exported(tiny_checkpoint, 1)
+    return exported("openvino", "fp32", "tiny.xml")
 
 
 @pytest.fixture(scope="session")
-def tiny_ir_fp16(tiny_checkpoint: Path) -> Path:
+def tiny_ir_fp16(exported: Callable[[str, str, str], Path]) -> Path:
     """The network as IR with half-precision weights."""
-    return _exported(tiny_checkpoint, 2)
+    return exported("openvino", "fp16", "tiny-fp16.xml")
 
 
 @pytest.fixture(scope="session")
-def tiny_tflite(tiny_checkpoint: Path) -> Path:
+def tiny_tflite(exported: Callable[[str, str, str], Path]) -> Path:
     """The network as TFLite, float32."""
-    target = next(one for one in TARGETS if (one.format, one.label) == ("tflite", "fp32"))
-    return export(tiny_checkpoint, target, tiny_checkpoint.parent / "exported-tflite").path
+    return exported("tflite", "fp32", "tiny.tflite")
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from danet.files import write_beside
 from danet.tracking.tracker import Tracker, TrackerSettings
 from danet.video.opening import open_source
 from danet.video.pipeline import PosePipeline
+from danet_benchmarks.process_sample import sample
 
 GROWN_MIB = 20.0
 """Growth of resident memory that is no leak yet, after the warm-up."""
@@ -73,10 +74,9 @@ def soak(pipeline: PosePipeline, frames: int, minutes: float) -> list[Part]:
 
 
 def _part(process: psutil.Process, frames: int, seconds: float, persons: int, latencies: list[float]) -> Part:
-    handles = process.num_handles() if sys.platform == "win32" else process.num_fds()
+    now = sample(process)
     p50, p99 = np.percentile(latencies, (50, 99))
-    rss = process.memory_info().rss / (1 << 20)
-    return Part(frames, seconds, persons, rss, process.num_threads(), handles, float(p50), float(p99))
+    return Part(frames, seconds, persons, now.rss_mib, now.threads, now.handles, float(p50), float(p99))
 
 
 def complaints(parts: list[Part]) -> list[str]:

@@ -15,6 +15,7 @@ from danet.commands.pictures import boxes_for, read_boxes
 from danet.errors import InputError
 from danet.frame import as_boxes, read_picture
 from danet.scenes.scene import render_scene
+from danet.video.container import PLAYLISTS, is_playlist
 from danet_evaluation.coco import KeypointDataset, Picture
 from danet_evaluation.rendered import FIRST_SEED, FRAME_SIZE, MAX_PERSONS, RenderedPicture
 
@@ -108,11 +109,13 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     Raises:
         InputError: no video that OpenCV can decode, or boxes that do not fit.
     """
+    if path.is_file() and path.suffix.lower() not in PLAYLISTS and is_playlist(path):
+        raise InputError(f"{path}: no video but a playlist, which names other files; expected a video")
     count = _frame_count(path)
     content = None if boxes is None else read_boxes(str(boxes))
     known = range(count)
     if isinstance(content, dict):
-        known = sorted(int(key) for key in content if key.isdecimal() and int(key) < count)  # type: ignore[assignment]
+        known = sorted(int(key) for key in content if key.isdecimal() and len(key) < 10 and int(key) < count)  # type: ignore[assignment]
         if not known:
             raise InputError(f"{boxes}: no frame number below {count}; expected an object from frame numbers to boxes")
     chosen = [known[index] for index in np.unique(np.linspace(0, len(known) - 1, frames).round().astype(int))]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar
+from danet.commands.model_options import add_decoder_option
 from danet.errors import InputError, MissingExtraError
 
 GATED = "int8"
@@ -31,9 +32,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path())
     parser.add_argument("--name", help="file name without suffix; the model's name if not given")
     parser.add_argument("--data", metavar="DIR", type=Path, help="for int8: what to calibrate and to measure on")
+    add_decoder_option(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.decoder and GATED in options.precision:
+        raise InputError(
+            f"--decoder {options.decoder} with --precision {GATED}: quantized files keep the decoder of the file that "
+            "they are made from; convert to fp32 with --decoder, then run danet quantize on that file"
+        )
     labels = [label for label in options.precision if label != GATED]
     if labels:
         _export(options, labels)
@@ -50,7 +57,7 @@ def _export(options: argparse.Namespace, labels: list[str]) -> None:
     console = human()
     with progress_bar() as bar:
         for target in bar.track(chosen, description="files"):
-            done = export(options.checkpoint, target, options.out, options.name)
+            done = export(options.checkpoint, target, options.out, options.name, options.decoder)
             parity = done.parity
             console.print(
                 f"{done.path}: heatmaps differ by {parity.heatmaps:.1e} of their range, "

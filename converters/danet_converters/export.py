@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,8 @@ from torch import nn
 from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.errors import DanetError, InputError
-from danet.model_spec import ModelSpec, Precision
+from danet.files import move_together, refuse_folder, scratch_beside
+from danet.model_spec import ModelSpec, Precision, Refinement
 from danet_converters.deployed import DeployedNetwork
 from danet_converters.parity import TOLERANCES, Parity, Tolerance, compare, sample_crops
 from danet_converters.simplify import Rewrites, simplify
@@ -82,15 +82,37 @@ def choose_targets(formats: list[str], precisions: list[str]) -> list[Target]:
     return [target for target in TARGETS if target.format in formats and target.label in precisions]
 
 
-def export(checkpoint: Path, target: Target, folder: Path, name: str | None = None) -> Exported:
+def export(
+    checkpoint: Path,
+    target: Target,
+    folder: Path,
+    name: str | None = None,
+    decoder: Refinement | None = None,
+) -> Exported:
     """Write one file of a checkpoint to `folder`, if it passes the parity check.
+
+    Args:
+        checkpoint: to read.
+        target: format and precision.
+        folder: made if need be.
+        name: of the file, without suffix; the model's if not given.
+        decoder: how the file's spec refines locations; as the checkpoint's if not given.
 
     Raises:
         ModelFileError: the checkpoint cannot be read.
         ParityError: the file differs from the checkpoint by more than its tolerance; nothing is written.
     """
     network, spec = load_checkpoint(checkpoint)
-    return export_network(network, simplify(network, target.rewrites), spec, target, folder, name)
+    return export_network(network, simplify(network, target.rewrites), _redecoded(spec, decoder), target, folder, name)
+
+
+def _redecoded(spec: ModelSpec, decoder: Refinement | None) -> ModelSpec:
+    """The spec with another refinement, and its metrics with a note of the one that they were measured with."""
+    before = spec.decoder.refinement
+    if decoder in (None, before):
+        return spec
+    metrics = tuple(replace(metric, method=f"{metric.method}, decoder {before}") for metric in spec.metrics)
+    return replace(spec.decoded_by(decoder), metrics=metrics)
 
 
 def export_network(
@@ -127,17 +149,17 @@ def export_network(
 
 @contextmanager
 def written_whole(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
-    """A temporary path for a model of one or more files, which are moved to `path` when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as scratch:
-        written = Path(scratch) / path.name
+    """A temporary path for a model of one or more files, which are moved to `path` when the block ends well.
+
+    Raises:
+        OSError: as `danet.files.scratch_beside` and `move_together`.
+    """
+    for suffix in suffixes:
+        refuse_folder(path.with_suffix(suffix))
+    with scratch_beside(path) as scratch:
+        written = scratch / path.name
         yield written
-        # the file that opens the model goes first and comes last, so that a kill in between leaves
-        # neither half a model nor old topology with new weights
-        if len(suffixes) > 1:
-            path.unlink(missing_ok=True)
-        for suffix in reversed(suffixes):
-            written.with_suffix(suffix).replace(path.with_suffix(suffix))
+        move_together([written.with_suffix(suffix) for suffix in suffixes], path.parent)
 
 
 def _checked(path: Path, network: nn.Module, spec: ModelSpec, allowed: Tolerance) -> Parity:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openvino as ov
 
+from danet.ir_file import seal
 from danet.model_spec import SPEC_KEY, ModelSpec
 from danet_converters.deployed import DeployedNetwork
 from danet_converters.to_onnx import write_onnx
@@ -27,3 +28,4 @@ def save_ir(model: ov.Model, spec: ModelSpec, path: Path, *, halve: bool = False
     ov.save_model(model, path, compress_to_fp16=halve)
     # a third of the .xml is indentation
     path.write_text(re.sub(r">\s+<", "><", path.read_text(encoding="utf-8")), encoding="utf-8")
+    seal(path)

@@ -7,15 +7,17 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import hypot, nan
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from danet.bounded_file import read_at_most
 from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS
+from danet.picture_file import decode_file
 
 _SPLITS = (
     "{split}.json",
@@ -24,6 +26,8 @@ _SPLITS = (
     "annotations/{split}.json",
 )
 _FOLDERS = ("images", "{split}2017", "images/{split}2017", "{split}", "images/{split}", ".")
+MAX_ANNOTATION_BYTES = 1 << 30
+"""COCO's largest annotation file has half of that; parsed, JSON takes some ten times its text's memory."""
 HEAD_BOX_FACTOR = 0.6
 """Head size over the head box's diagonal (SC_BIAS of the MPII evaluation kit)."""
 
@@ -129,14 +133,11 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """A picture as (H, W, 3) uint8 BGR, as it lies in the file (COCO's boxes ignore EXIF turns).
 
     Raises:
-        InputError: missing, or no picture that OpenCV can decode.
+        InputError: missing, too large, or no picture that OpenCV can decode.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        absent = "no such file; the annotations name it, so put the split's pictures there"
-        reason = "not a picture that OpenCV can decode" if path.exists() else absent
-        raise InputError(f"{path}: {reason}")
-    return np.asarray(image, np.uint8)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; the annotations name it, so put the split's pictures there")
+    return decode_file(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
 def load_split(folder: Path, split: str) -> KeypointDataset:
@@ -168,14 +169,16 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
     keeps them all.
 
     Raises:
-        InputError: unreadable JSON or missing fields.
+        InputError: unreadable JSON, more than `MAX_ANNOTATION_BYTES`, missing fields, or a file_name that
+            leads out of the folder of pictures.
     """
     try:
-        content = json.loads(annotation_file.read_text(encoding="utf-8"))
-        names = {image["id"]: image["file_name"] for image in content["images"]}
+        content = read_json(annotation_file)
+        names = {image["id"]: _inside(image["file_name"]) for image in content["images"]}
         first = next(iter(names.values()), "")
         folder = next((path for path in image_folders if (path / first).is_file()), _fallback(image_folders))
         pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
+        {annotation["image_id"] for annotation in content["annotations"]}  # crowds and the unlabelled have one too
         persons = tuple(
             person_of(annotation, pictures[annotation["image_id"]])
             for annotation in content["annotations"]
@@ -184,10 +187,30 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
         keypoints = _keypoint_names(content.get("categories", []))
     except OSError as error:
         raise InputError(f"{annotation_file}: {error.strerror}") from error
-    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
         kind = type(error).__name__
         raise InputError(f"{annotation_file}: not in COCO's keypoint format ({kind}: {error})") from error
     return KeypointDataset(annotation_file.stem, annotation_file, persons, pictures, content, keypoints)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of annotations or results holds.
+
+    Raises:
+        ValueError: more than `MAX_ANNOTATION_BYTES`, or no JSON; RecursionError, OSError.
+    """
+    data = read_at_most(path, MAX_ANNOTATION_BYTES)
+    if len(data) > MAX_ANNOTATION_BYTES:
+        raise ValueError(f"more than {MAX_ANNOTATION_BYTES} bytes")
+    return json.loads(data.decode("utf-8"))
+
+
+def _inside(name: str) -> str:
+    """A file_name, which a file of others must not point elsewhere with."""
+    for path in (PurePosixPath(name), PureWindowsPath(name)):
+        if path.drive or path.root or ".." in path.parts or "\0" in name:
+            raise ValueError(f"file_name {name[:200]!a}, expected a path below the folder of pictures, without ..")
+    return name
 
 
 def _fallback(image_folders: list[Path]) -> Path:
@@ -213,12 +236,18 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
     head box, mmpose's name for that value), or "headbox" [x1, y1, x2, y2] (mmpose's MPII-TRB files).
     """
     x, y, width, height = annotation["bbox"]
-    triples = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
+    box = np.array([x, y, x + width, y + height], np.float64)
+    with np.errstate(over="ignore"):  # refused below
+        triples = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
+    if not (np.isfinite(box).all() and np.isfinite(triples).all()):
+        raise ValueError(f"annotation {annotation['id']}: bbox or keypoints that are not finite in float32")
+    if (np.abs(triples[:, 2]) > np.iinfo(np.int8).max).any():
+        raise ValueError(f"annotation {annotation['id']}: a visibility of {triples[:, 2].max()}, expected 0, 1 or 2")
     return Person(
         id=annotation["id"],
         image_id=annotation["image_id"],
         picture=picture,
-        box=np.array([x, y, x + width, y + height], np.float64),
+        box=box,
         keypoints=triples[:, :2],
         visibility=triples[:, 2].astype(np.int8),
         area=float(annotation.get("area") or nan),

@@ -84,8 +84,14 @@ def _run(options: argparse.Namespace) -> int:
         dataset = _dataset(options, bar)
         task = bar.add_task("persons", total=detections.count(dataset.pictures) if detections else len(dataset.persons))
         done = _measure(estimator, dataset, detections, lambda persons: bar.advance(task, persons))
-    about = {"model": estimator.spec.name, "file": str(options.model), "precision": estimator.precision}
-    figures = _report(done, estimator.spec, f"{about['model']} ({about['precision']})", options.per_joint)
+    about = {
+        "model": estimator.spec.name,
+        "file": str(options.model),
+        "precision": estimator.precision,
+        "decoder": estimator.spec.decoder.refinement,
+    }
+    title = f"{about['model']} ({about['precision']}, decoder {about['decoder']})"
+    figures = _report(done, estimator.spec, title, options.per_joint)
     if options.json:
         write_json({**about, **figures}, options.json)
     if options.sheet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from danet.errors import InputError
 from danet.frame import MIN_SIDE
+from danet_evaluation.coco import read_json
 
 PERSON_CATEGORY = 1
 
@@ -61,7 +61,7 @@ def load_detections(path: Path) -> Detections:
         InputError: missing, unreadable JSON, or not in that format.
     """
     try:
-        rows = _rows(json.loads(path.read_text(encoding="utf-8")))
+        rows = _rows(read_json(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -80,7 +80,7 @@ def _rows(content: Any) -> dict[int, list[tuple[float, ...]]]:
         try:
             if item["category_id"] == PERSON_CATEGORY:
                 rows.setdefault(item["image_id"], []).append(_row(item))
-        except (ValueError, TypeError, AttributeError, LookupError) as error:
+        except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
             raise ValueError(f"item {number}: {type(error).__name__}: {error}") from error
     return rows
 

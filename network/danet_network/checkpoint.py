@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import pickletools
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -34,6 +35,17 @@ MAX_FILE_BYTES = 1 << 30
 _COARSEST_STRIDE = 32
 _WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes that AveragedModel, DistributedDataParallel and torch.compile put before every name."""
+_MULTIPLIERS = tuple(
+    f"{module} {name}"
+    for module, name in (
+        ("builtins", "bytearray"),
+        ("__builtin__", "bytearray"),
+        ("builtins", "set"),
+        ("__builtin__", "set"),
+        ("collections", "Counter"),
+        ("_codecs", "encode"),
+    )
+)
 _LOOKS_LIKE = {
     b"PK\x03\x04": "a zip archive (PyTorch files are: .pt)",
     b"\x80": "a Python pickle (zoo files are: .pkl)",
@@ -198,7 +210,7 @@ def _spec_from_json(text: object) -> ModelSpec:
 
 def _read_torch(data: bytes) -> _Content:
     values = _torch_values(data)
-    training = {"average", "optimizer", "samples_seen"} <= values.keys()
+    training = {"average", "samples_seen"} <= values.keys()
     found = values["average"] if training else values.get("model", values.get("state_dict", values))
     tensors = _unwrapped(found)
     config = _config_from(values["config"]) if "config" in values else _recognised(tensors)
@@ -217,6 +229,9 @@ def _torch_values(data: bytes) -> dict[Any, Any]:
                 raise ModelFileError(f"a PyTorch file of {len(data)} bytes that unpacks to {unpacked}, refused")
             if damaged := archive.testzip():  # torch.load does not look at checksums
                 raise ValueError(f"the checksum of {damaged} is wrong")
+            for name in archive.namelist():
+                if name.lower().endswith("data.pkl"):  # torch's reader takes capitals as well
+                    _refuse_multipliers(archive.read(name))
         values = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except ModelFileError:
         raise
@@ -225,6 +240,13 @@ def _torch_values(data: bytes) -> dict[Any, Any]:
     if not isinstance(values, dict):
         raise ModelFileError(f"a PyTorch file that holds a {type(values).__name__}, expected a dict of tensors")
     return values
+
+
+def _refuse_multipliers(pickled: bytes) -> None:
+    """Refuse callables that PyTorch's weights-only reader admits and that make gigabytes of a few bytes."""
+    for opcode, argument, _ in pickletools.genops(pickled):
+        if opcode.name == "GLOBAL" and argument in _MULTIPLIERS:
+            raise ModelFileError(f"a PyTorch file that calls {argument.replace(' ', '.')}, refused; save tensors only")
 
 
 def _unwrapped(values: object) -> dict[str, Tensor]:

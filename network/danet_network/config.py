@@ -11,6 +11,8 @@ Preset = Literal["paper", "zoo"]
 ChannelAttentionPlacement = Literal["input", "bottleneck", "output", "none"]
 SpatialAttention = Literal["suppress", "gate", "amplify", "xunit", "none"]
 Fusion = Literal["sfu", "sum"]
+MAX_LAYERS = 128
+"""To a stage; the deepest of the paper has 16. A network of thousands takes minutes to lay out, even without memory."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,9 @@ class DANetConfig:
         if len(self.layers) != 4 or len(self.transitions) != 4:
             raise ModelFileError("network config: layers and transitions hold four numbers each, one for each stage")
         if not all(isinstance(count, int) and 1 <= count <= 4096 for count in counts):
-            raise ModelFileError(f"network config: channel and layer counts lie in 1..4096, got {counts}")
+            raise ModelFileError(f"network config: channel and layer counts lie in 1..4096, got {str(counts)[:200]}")
+        if max(self.layers) > MAX_LAYERS:
+            raise ModelFileError(f"network config: layers {self.layers}, expected at most {MAX_LAYERS} to a stage")
 
     @property
     def depth(self) -> int:

@@ -20,8 +20,10 @@ from danet.batching import BatchedModel
 from danet.crop import crop_affines, crop_persons, to_frame
 from danet.decode import average_flipped, decode
 from danet.errors import BackendError, InputError, ModelSpecError
+from danet.forked import keep_in_children
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
-from danet.model_spec import ModelSpec, Precision
+from danet.in_flight import in_flight
+from danet.model_spec import ModelSpec, Precision, Refinement
 from danet.opened_model import OpenedModel, model_path, open_model
 from danet.poses import Poses
 from danet.tuning.saved import NOT_LOOKED_FOR, FoundTuning, find_tuning
@@ -42,6 +44,7 @@ class PoseEstimator:
         model: a file (.xml, .onnx, a checkpoint with torch installed) or the name of an embedded
             model ("danet72").
         spec: how to feed the model and read its output; overrides the spec in the file.
+        decoder: how the spec's decoder refines locations, "offset" or "dark"; as the spec says if not given.
         backend: "openvino", "onnxruntime", "torch", "null", or an object with `run` and `close`
             (then `spec` is needed, and `model` is only its name); chosen by the file's suffix if
             not given.
@@ -56,7 +59,8 @@ class PoseEstimator:
             kept for this model on this machine if not given, else the defaults. `Settings()`: the
             defaults in any case. The arguments above go before both.
 
-    Safe to call from several threads; a context manager.
+    Safe to call from several threads; a context manager. Of the process that made it: a forked child makes its own
+    (docs/concurrency.md).
 
     Raises:
         ModelFileError: the file is missing, damaged, or of an unknown kind.
@@ -71,6 +75,7 @@ class PoseEstimator:
         model: str | os.PathLike[str],
         *,
         spec: ModelSpec | None = None,
+        decoder: Refinement | None = None,
         backend: str | Backend | None = None,
         device: str = "CPU",
         precision: Precision | None = None,
@@ -82,6 +87,8 @@ class PoseEstimator:
     ) -> None:
         if box_format not in get_args(BoxFormat):
             raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
+        if decoder is not None and decoder not in get_args(Refinement):
+            raise InputError(f"decoder {decoder!r}, expected one of {', '.join(get_args(Refinement))}")
         self.tuning = NOT_LOOKED_FOR if settings else _find_tuning(model, backend, device)
         """What `danet tune --save` kept for this model, or why that is not used."""
         kept = (self.tuning.settings or Settings()).with_threads(threads)
@@ -93,7 +100,7 @@ class PoseEstimator:
             # a tuning may only make things faster: where it no longer works it must not stop the app
             self.tuning = replace(self.tuning, note=f"{self.tuning.path} is not used: {error}", tuning=None)
             opened = open_model(model, backend, device, Settings().overridden(precision, threads, batch_size))
-        self.spec = _effective_spec(spec, opened.loaded, model)
+        self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder)
         self.precision = opened.loaded.precision
         """The arithmetic that is really used, for people to read."""
         self.settings = opened.settings
@@ -101,6 +108,8 @@ class PoseEstimator:
         self.flip_test = flip_test
         self.box_format: BoxFormat = box_format
         self._opened: OpenedModel | None = opened
+        self._process = os.getpid()
+        keep_in_children(self)
         if self.settings.threads is not None:
             cv2.setNumThreads(self.settings.threads)
 
@@ -115,13 +124,14 @@ class PoseEstimator:
 
         Raises:
             InputError: a frame or boxes that cannot be used; says which and why.
-            BackendError: the model failed to run, or the estimator is closed.
+            BackendError: the model failed to run, the estimator is closed, or another process made it.
         """
         return self.infer_batch([(frame, boxes)])[0]
 
     def infer_batch(self, frames: Sequence[FrameAndBoxes]) -> list[Poses]:
         """The poses of several frames; their persons share network batches. See `infer`."""
-        return self._infer(frames, self._still_open().single)
+        with in_flight():
+            return self._infer(frames, self._still_open().single)
 
     def _infer(self, frames: Sequence[FrameAndBoxes], model: BatchedModel) -> list[Poses]:
         pictures = [as_bgr(frame) for frame, _ in frames]
@@ -163,7 +173,8 @@ class PoseEstimator:
         Raises:
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
-        return self._heatmaps(crops, self._still_open().single)
+        with in_flight():
+            return self._heatmaps(crops, self._still_open().single)
 
     def _heatmaps(self, crops: NDArray[np.uint8], model: BatchedModel) -> NDArray[np.float32]:
         shape = (len(self.spec.keypoints), *self.spec.heatmap_size)
@@ -174,6 +185,11 @@ class PoseEstimator:
 
     def _still_open(self) -> OpenedModel:
         opened = self._opened
+        if self._process != os.getpid():
+            raise BackendError(
+                f"this estimator was made in process {self._process} and process {os.getpid()} was forked off since, "
+                "without the threads that run the model; make the estimator in the child, or start it by 'spawn'"
+            )
         if opened is None:
             raise BackendError("this estimator is closed; make a new one")
         return opened
@@ -211,12 +227,17 @@ class PoseEstimator:
             raise failure
 
     def _infer_streamed(self, frame: Any, boxes: Any) -> Poses:
-        return self._infer([(frame, boxes)], self._still_open().streaming)[0]
+        with in_flight():
+            return self._infer([(frame, boxes)], self._still_open().streaming)[0]
 
     def close(self) -> None:
-        """Free the model. Later calls raise BackendError; closing twice does no harm."""
+        """Free the model. Later calls raise BackendError; closing twice does no harm.
+
+        Calls in progress in other threads end as they would have, or raise BackendError. In a forked child nothing
+        is freed.
+        """
         opened, self._opened = self._opened, None
-        if opened is not None:
+        if opened is not None and self._process == os.getpid():
             opened.close()
 
     def __enter__(self) -> Self:

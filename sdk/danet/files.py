@@ -1,24 +1,208 @@
-"""Writing files so that a crash, a kill or a full disk leaves either the old file or the new one."""
+"""Writing files so that a crash, a kill or a full disk leaves either the old file or the new one.
+
+A file is made in a hidden folder beside its place, `.NAME.xxxxxxxx.part`, and renamed at the end. A
+process that is killed leaves that folder, and the next one that writes the same file removes it: a
+folder whose writer lives is locked, and the system takes the lock from whoever dies. Windows has no such
+locks for folders, so there it is left to the user.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from danet.errors import DanetError
+
+if sys.platform != "win32":
+    import fcntl
+
+PART = ".part"
+"""The end of a hidden folder's name."""
+_NAME_LENGTH = 48
+"""Characters of a file's name in that of its hidden folder, which must not become too long for the disk."""
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota by that name
+_NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
+_NEARLY_NONE = 64 << 10
+"""Free bytes below which a disk is full, for errors of libraries that do not tell."""
 
 
 @contextlib.contextmanager
 def write_beside(path: Path) -> Iterator[Path]:
-    """A temporary path in the folder of `path`; renamed to `path` when the block ends well.
+    """A temporary path beside `path`; renamed to `path` when the block ends well.
 
     The name keeps the suffixes of `path`, since some writers choose their format by it.
+
+    Raises:
+        OSError: with the name `path`: it cannot be written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        temporary = Path(folder) / path.name
+    with scratch_beside(path) as scratch:
+        temporary = scratch / path.name
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def scratch_beside(path: Path) -> Iterator[Path]:
+    """A hidden folder beside `path`, in which it is prepared; removed at the end.
+
+    Those that killed processes left for the same path are removed as well.
+
+    Raises:
+        OSError: with the name `path`: the folder cannot be made, or anything in the block that the system
+            refused, or a full disk, however a library told of it.
+    """
+    prefix = f".{path.name[:_NAME_LENGTH]}."
+    with _named(path):
+        refuse_folder(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent, prefix)
+        scratch, lock = _make_locked(path.parent, prefix)
+    try:
+        with _named(path):  # before the removal, which makes room on a full disk
+            yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def move_together(files: Sequence[Path], folder: Path) -> None:
+    """Move files that belong together to `folder`, over those of these names.
+
+    The first one is what opens the others. It goes first and comes last, so that a kill in between leaves
+    no old one beside new ones; where an error comes in between, the old ones are put back.
+
+    Raises:
+        OSError: one cannot be moved; `folder` is as it was.
+    """
+    for file in files:
+        refuse_folder(folder / file.name)
+        _flush(file)
+    old = files[0].parent / "replaced"
+    old.mkdir()
+    try:
+        for file in files:
+            if (folder / file.name).exists():
+                (folder / file.name).replace(old / file.name)
+        for file in reversed(files):
+            file.replace(folder / file.name)
+    except BaseException:
+        for kept in (old / file.name for file in reversed(files)):
+            if kept.exists():
+                kept.replace(folder / kept.name)
+        raise
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def refuse_folder(path: Path) -> None:
+    """Refuse a place that cannot be written, before any work is done.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "a folder, expected a file to write", str(path))
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the system get the name that the user knows, and a full disk is told as such."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None and not _concerns(error.filename, path):
+            raise
+        raise OSError(error.errno, _reason(error, path), str(path)) from error
+    except (RuntimeError, DanetError) as error:
+        # PyTorch and OpenVINO raise errors of their own on a full disk, or cannot read back what was cut
+        if not _is_full(path.parent):
+            raise
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({_free_words(path.parent)})", str(path)) from error
+
+
+def _concerns(named: str | bytes, path: Path) -> bool:
+    """Whether an error's file is `path`, a folder above it, or in the hidden folder beside it."""
+    file, whole = Path(os.fsdecode(named)).absolute(), path.absolute()
+    hidden = f".{path.name[:_NAME_LENGTH]}."
+    below = file.relative_to(whole.parent).parts if file.is_relative_to(whole.parent) else ()
+    return whole.is_relative_to(file) or any(part.startswith(hidden) for part in below[:1])
+
+
+def _reason(error: OSError, path: Path) -> str:
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in _FULL:
+        return f"{reason} ({_free_words(path.parent)})"
+    file = next((one for one in path.parents if one.is_file()), None) if error.errno in _NO_FOLDER else None
+    return f"{file} is a file, expected a folder" if file else reason
+
+
+def _is_full(folder: Path) -> bool:
+    try:
+        return shutil.disk_usage(folder).free < _NEARLY_NONE
+    except OSError:
+        return False
+
+
+def _free_words(folder: Path) -> str:
+    """How much is free on the disk of a folder, and where that disk is."""
+    folder = folder.absolute()
+    disk = next((one for one in (folder, *folder.parents) if one.is_mount()), folder)
+    try:
+        return f"{shutil.disk_usage(folder).free / (1 << 20):.1f} MiB free on {disk}"
+    except OSError:
+        return f"on {disk}"
+
+
+def _make_locked(folder: Path, prefix: str) -> tuple[Path, int | None]:
+    """A new hidden folder, and the handle that holds its lock."""
+    while True:
+        made = Path(tempfile.mkdtemp(dir=folder, prefix=prefix, suffix=PART))
+        try:
+            lock = _lock(made)
+        except (BlockingIOError, FileNotFoundError):
+            continue  # taken for abandoned by another writer before it was locked, and removed
+        if made.is_dir():
+            return made, lock
+        if lock is not None:
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a folder, without waiting, and give the handle that holds the lock; None where there are no locks.
+
+    Raises:
+        BlockingIOError: another has it.
+        FileNotFoundError: the folder is gone.
+    """
+    if sys.platform == "win32":
+        return None
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        if isinstance(error, BlockingIOError):
+            raise
+        return None
+    return handle
+
+
+def _remove_abandoned(folder: Path, prefix: str) -> None:
+    """Remove hidden folders whose writers died; whatever cannot be locked or removed stays."""
+    for left in [one for one in folder.iterdir() if one.name.startswith(prefix) and one.name.endswith(PART)]:
+        with contextlib.suppress(OSError):
+            lock = _lock(left)
+            if lock is not None:
+                shutil.rmtree(left, ignore_errors=True)
+                os.close(lock)

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError
+from danet.picture_file import decode_file
 
 BoxFormat = Literal["xyxy", "xywh", "cxcywh"]
 MAX_COORDINATE = 1_000_000.0
 """Beyond this cv2.warpAffine's fixed-point source coordinates overflow."""
 MIN_SIDE = 0.001
 """Pixels; a box this small is a mistake, and far smaller ones overflow the crop's scale."""
+MAX_BOXES = 10_000
+"""To a frame: its crops would take gigabytes. Pictures of crowds have hundreds of persons."""
 
 
 def as_bgr(frame: Any) -> NDArray[np.uint8]:
@@ -58,8 +61,8 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
         frame_size: (height, width), for None.
 
     Raises:
-        InputError: another shape, NaN or infinity, a width or height under a thousandth of a pixel, or
-            coordinates beyond a million pixels.
+        InputError: another shape, NaN or infinity, a width or height under a thousandth of a pixel,
+            coordinates beyond a million pixels, or more than `MAX_BOXES` boxes.
     """
     if boxes is None:
         return np.array([[0, 0, frame_size[1], frame_size[0]]], np.float64)
@@ -68,6 +71,8 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
         return np.empty((0, 4), np.float64)
     if array.ndim != 2 or array.shape[1] != 4:
         raise InputError(f"boxes of shape {array.shape}, expected (N, 4) {box_format}; one box is [[...]]")
+    if len(array) > MAX_BOXES:
+        raise InputError(f"{len(array)} boxes, expected at most {MAX_BOXES} to a frame; give them in parts")
     edges = _edges(array, box_format)
     _refuse(~np.isfinite(edges).all(1), array, "finite numbers")
     _refuse((edges[:, 2:] <= edges[:, :2]).any(1), array, f"a width and height above 0 in {box_format}")
@@ -114,17 +119,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     """A picture file as (H, W, 3) uint8 BGR, turned upright by its EXIF tag as viewers show it.
 
     Raises:
-        InputError: missing, unreadable, or no picture that OpenCV can decode.
+        InputError: missing, unreadable, too large (see `danet.picture_file`), or no picture that OpenCV
+            can decode.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:  # a path with a null character
-        raise InputError(f"{str(path)!r}: {error}") from error
-    except cv2.error as error:
-        raise InputError(f"{path}: OpenCV refuses the picture ({error.err})") from error
-    if image is None:
-        raise InputError(f"{path}: not a picture that OpenCV can decode ({data.size} bytes)")
-    return np.asarray(image, np.uint8)
+    return decode_file(path, cv2.IMREAD_COLOR)

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from danet.errors import ModelSpecError
 from danet.keypoints import COCO_FLIP_PAIRS, COCO_KEYPOINTS, COCO_SKELETON
-from danet.typed_values import TypedReader
+from danet.typed_values import TypedReader, shown, unique_keys
 
 SPEC_KEY = "danet.model_spec"
 """Key of the spec's JSON in ONNX metadata, OpenVINO rt_info and safetensors metadata."""
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Newest format. 1: the first; 2: `decoder.refinement`. A spec is written in the oldest that can say it."""
 MAX_SPEC_BYTES = 1 << 20
 """A spec is a few kilobytes; more than this is refused unread."""
+MAX_NAME = 100
+MAX_PAIRS = 2048
+"""Of the skeleton, all of which are drawn for each person, and of the keypoints that flip."""
 
 IMAGENET_MEAN_BGR = (103.53, 116.28, 123.675)
 IMAGENET_STD_BGR = (57.375, 57.12, 58.395)
 """The public ImageNet statistics in BGR and 0..255, as the zoo states them."""
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Refinement = Literal["offset", "dark"]
+PAPER_OFFSETS = (0.25,)
 
 
 @dataclass(frozen=True)
@@ -29,18 +35,30 @@ class DecoderSpec:
     """How heatmaps become keypoints.
 
     The map is blurred by a Gaussian of `blur_kernel` cells (sigma as OpenCV derives it from the
-    kernel), zero outside the map. The location is the cell of the highest response, moved by
-    `offsets[i]` cells toward the (i+2)-nd highest: (0.25,) is the paper's section III-D,
-    (0.35, 0.15, 0.05) the zoo's test.
+    kernel), zero outside the map. The location begins at the cell of the highest response and is
+    refined within it:
+
+    - "offset": moved by `offsets[i]` cells toward the (i+2)-nd highest response: (0.25,) is the
+      paper's section III-D, (0.35, 0.15, 0.05) the zoo's test.
+    - "dark": moved to the top of the Gaussian through the cell and its neighbours (Zhang et al.,
+      "Distribution-Aware Coordinate Representation for Human Pose Estimation", CVPR 2020);
+      `offsets` is empty then.
     """
 
     blur_kernel: int = 17
-    offsets: tuple[float, ...] = (0.25,)
+    offsets: tuple[float, ...] = PAPER_OFFSETS
     heatmap_peak: float = 1.0
     """Response of a perfect keypoint; scores are responses divided by it."""
     flip_shift: int = 0
     """Cells that the mirrored heatmap is moved right before averaging. 0 for cells whose centre is at
     input pixel (i + 0.5) * stride - 0.5, 1 for cells at i * stride."""
+    refinement: Refinement = "offset"
+
+    def refined(self, refinement: Refinement) -> DecoderSpec:
+        """The same with another refinement; "offset" takes the paper's offset if there is none yet."""
+        if refinement == self.refinement:
+            return self
+        return replace(self, refinement=refinement, offsets=() if refinement == "dark" else PAPER_OFFSETS)
 
 
 @dataclass(frozen=True)
@@ -84,7 +102,8 @@ class ModelSpec:
     """Of the checkpoint file that the model was exported from."""
     licence: str = "unknown"
     training_data: str = "unknown"
-    format_version: int = field(default=FORMAT_VERSION)
+    format_version: int = field(init=False, default=FORMAT_VERSION)
+    """Oldest format that can say this spec, so that a danet that knows no newer one still reads it."""
 
     def __post_init__(self) -> None:
         """Refuse a spec that no crop or decoder could follow.
@@ -92,6 +111,7 @@ class ModelSpec:
         Raises:
             ModelSpecError: the first field that is out of its range.
         """
+        object.__setattr__(self, "format_version", 1 if self.decoder.refinement == "offset" else FORMAT_VERSION)
         height, width = self.input_size
         count = len(self.keypoints)
         indices = [index for pair in (*self.flip_pairs, *self.skeleton) for index in pair]
@@ -109,6 +129,18 @@ class ModelSpec:
             (all(isfinite(value) and value > 0 for value in self.std), "std", self.std, "numbers above 0"),
             (isfinite(self.box_padding) and 0.1 <= self.box_padding <= 10, "box_padding", self.box_padding, "0.1..10"),
             (1 <= count <= 1024, "keypoints", count, "1..1024 names"),
+            (
+                _is_file_name(self.name),
+                "name",
+                self.name,
+                f"1..{MAX_NAME} printable characters, no / \\ : or leading .",
+            ),
+            (
+                len(indices) <= 4 * MAX_PAIRS,
+                "flip_pairs, skeleton",
+                len(indices) // 2,
+                f"{2 * MAX_PAIRS} pairs at most",
+            ),
             (all(0 <= index < count for index in indices), "flip_pairs, skeleton", indices, f"indices below {count}"),
             (self.precision in get_args(Precision), "precision", self.precision, "/".join(get_args(Precision))),
             (
@@ -131,8 +163,19 @@ class ModelSpec:
                 self.decoder.heatmap_peak,
                 "1e-6..1e6",
             ),
+            (
+                self.decoder.refinement in get_args(Refinement),
+                "decoder.refinement",
+                self.decoder.refinement,
+                "/".join(get_args(Refinement)),
+            ),
+            (
+                self.decoder.refinement == "offset" or not self.decoder.offsets,
+                "decoder.offsets",
+                self.decoder.offsets,
+                f"() with refinement {self.decoder.refinement!r}",
+            ),
             (all(isfinite(metric.value) for metric in self.metrics), "metrics", self.metrics, "finite values"),
-            (1 <= self.format_version <= FORMAT_VERSION, "format_version", self.format_version, f"1..{FORMAT_VERSION}"),
         )
         for valid, name, value, expected in checks:
             if not valid:
@@ -151,29 +194,50 @@ class ModelSpec:
             order[left], order[right] = right, left
         return order
 
+    def decoded_by(self, refinement: Refinement | None) -> Self:
+        """The same with another refinement in its decoder; None leaves it."""
+        return self if refinement is None else replace(self, decoder=self.decoder.refined(refinement))
+
     def to_json(self) -> str:
-        """The spec as compact JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        """The spec as compact JSON, of the format `format_version`."""
+        values = asdict(self)
+        if self.format_version < 2:
+            del values["decoder"]["refinement"]
+        return json.dumps(values, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; reads every format up to `FORMAT_VERSION`.
 
         Raises:
             ModelSpecError: no JSON object, too large, of a newer format, or with unknown, missing or
                 wrongly typed fields.
         """
-        if len(text) > MAX_SPEC_BYTES:
-            raise ModelSpecError(f"model spec: {len(text)} characters, expected at most {MAX_SPEC_BYTES}")
+        if len(text) > MAX_SPEC_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_SPEC_BYTES:
+            raise ModelSpecError(f"model spec: more than {MAX_SPEC_BYTES} bytes; export the file again")
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise ModelSpecError(f"model spec: not JSON ({error}); export the file again") from error
         if not isinstance(values, dict):
             raise ModelSpecError(f"model spec: a JSON {type(values).__name__}, expected an object")
-        version = values.get("format_version")
-        if isinstance(version, int) and version > FORMAT_VERSION:
-            raise ModelSpecError(
-                f"model spec: format {version}, this danet reads up to {FORMAT_VERSION}; update danet-edge"
-            )
+        _check_version(values.pop("format_version", FORMAT_VERSION), values)
         return TypedReader(ModelSpecError).read(cls, values, "model spec")
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file can be called so, and lies where it should: exported files are named by their spec."""
+    return 1 <= len(name) <= MAX_NAME and name.isprintable() and not name.startswith(".") and not {*"/\\:"} & {*name}
+
+
+def _check_version(version: object, values: dict[str, Any]) -> None:
+    """Refuse a format that this danet does not know, and fields that the format did not have."""
+    if type(version) is not int or version < 1:
+        raise ModelSpecError(f"model spec: format_version is {shown(version)}, expected 1..{FORMAT_VERSION}")
+    if version > FORMAT_VERSION:
+        raise ModelSpecError(
+            f"model spec: format {version}, this danet reads up to {FORMAT_VERSION}; update danet-edge"
+        )
+    decoder = values.get("decoder")
+    if version < 2 and isinstance(decoder, dict) and "refinement" in decoder:
+        raise ModelSpecError("model spec: decoder: refinement in format 1, expected in format 2; export the file again")

@@ -16,14 +16,21 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from danet.bounded_file import read_at_most
 from danet.errors import ModelFileError, ModelSpecError
 from danet.model_spec import MAX_SPEC_BYTES, SPEC_KEY, ModelSpec
 
 CHECKSUM_KEY = "danet.sha256"
 """Name of the associated file that holds the SHA-256 of the flatbuffer, in hexadecimal digits."""
 IDENTIFIER = b"TFL3"
+MAX_TFLITE_BYTES = 1 << 30
+"""A flatbuffer may have 2**31; the largest pose models have a hundred megabytes."""
 MAX_ENTRIES = 64
 """Associated files of a model; TFLite Metadata has a handful of label files."""
+MAX_TABLES = 1 << 18
+"""Tables that are looked at: offsets may point to one table many times over, so that a megabyte asks for 10**10."""
+_ENTRY = b"PK\x01\x02"
+"""Beginning of each entry in the directory of a zip archive."""
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 _MODEL_VECTORS = {1: "operator codes", 2: "subgraphs", 4: "buffers"}
 """Fields of the root table that hold a vector of offsets; the schema's order."""
@@ -47,9 +54,11 @@ def read_tflite(path: Path) -> TfliteFile:
         ModelSpecError: associated files that cannot be read.
     """
     try:
-        content = path.read_bytes()
+        content = read_at_most(path, MAX_TFLITE_BYTES)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > MAX_TFLITE_BYTES:
+        raise ModelFileError(f"{path}: more than {MAX_TFLITE_BYTES} bytes, no pose model")
     if content[4:8] != IDENTIFIER:
         raise ModelFileError(f"{path}: not a TFLite file (no {IDENTIFIER.decode()} at its start); export it again")
     entries = _associated_files(content, path)
@@ -86,9 +95,9 @@ def _associated_files(content: bytes, path: Path) -> dict[str, str]:
     if not zipfile.is_zipfile(io.BytesIO(content)):
         return {}
     try:
+        if content.count(_ENTRY) > MAX_ENTRIES:  # told before zipfile makes an object of each
+            raise ModelSpecError(f"{path}: more than {MAX_ENTRIES} associated files; export it again")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if len(archive.infolist()) > MAX_ENTRIES:
-                raise ModelSpecError(f"{path}: more than {MAX_ENTRIES} associated files; export it again")
             names = set(archive.namelist())
             return {name: _text(archive, name) for name in (SPEC_KEY, CHECKSUM_KEY) if name in names}
     except _ZIP_ERRORS as error:
@@ -99,6 +108,8 @@ def _associated_files(content: bytes, path: Path) -> dict[str, str]:
 
 def _text(archive: zipfile.ZipFile, name: str) -> str:
     """At most one byte more than a spec may have is unpacked, whatever the entry says of its size."""
+    if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed by another method than deflate")  # LZMA takes gigabytes at its word
     with archive.open(name) as entry:
         data = entry.read(MAX_SPEC_BYTES + 1)
     if len(data) > MAX_SPEC_BYTES:
@@ -121,8 +132,12 @@ def _is_framed(content: bytes) -> bool:
         tables = {field: _tables(content, root, field) for field in _MODEL_VECTORS}
         if not tables[2]:
             return False
+        left = MAX_TABLES
         for subgraph in tables[2]:
             for field in (0, 3):  # tensors and operators
+                left -= _vector(content, subgraph, field, 4)[1] + 1
+                if left < 0:
+                    return False
                 for table in _tables(content, subgraph, field):
                     _field(content, table, 0)
         for buffer in tables[4]:

@@ -11,6 +11,25 @@ from danet.errors import DanetError
 T = TypeVar("T")
 
 
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An `object_pairs_hook` of json.loads: of two entries of one name readers take different ones.
+
+    Raises:
+        ValueError: a key comes twice.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in values if keys.count(key) > 1)[:80]!a} comes twice")
+    return values
+
+
+def shown(value: object) -> str:
+    """A value of a file for a message: short, and its type alone where it is none of a line."""
+    plain = value is None or isinstance(value, bool | int | float | str)
+    return ascii(value)[:200] if plain else f"a {type(value).__name__}"
+
+
 @dataclass(frozen=True)
 class TypedReader:
     """Builds frozen dataclasses of numbers, texts, tuples and each other; `X | None` and Literals too."""
@@ -38,7 +57,7 @@ class TypedReader:
             return None if value is None else self._read(arguments[0], value, where)
         if origin is Literal:
             if value not in arguments:
-                raise self.error(f"{where}: {value!r}, expected one of {', '.join(map(str, arguments))}")
+                raise self.error(f"{where}: {shown(value)}, expected one of {', '.join(map(str, arguments))}")
             return value
         if origin is tuple:
             return self._read_tuple(arguments, value, where)
@@ -70,7 +89,7 @@ class TypedReader:
             raise self.error(f"{where}: a {type(value).__name__}, expected an object")
         hints = get_type_hints(kind)
         if unknown := sorted(set(value) - {item.name for item in fields(kind)}):
-            raise self.error(f"{where}: unknown fields {', '.join(unknown)[:200]}")
+            raise self.error(f"{where}: unknown fields {', '.join(ascii(name)[1:-1] for name in unknown)[:200]}")
         if missing := [item.name for item in fields(kind) if self._needs(item) and item.name not in value]:
             raise self.error(f"{where}: missing fields {', '.join(missing)}")
         return kind(**{name: self._read(hints[name], item, f"{where}: {name}") for name, item in value.items()})

@@ -293,6 +293,62 @@ def test_a_box_over_the_whole_of_a_very_long_frame(turned: bool) -> None:
         assert crop[row, column, 0] == 25 * band + 10
 
 
+@pytest.mark.parametrize("side", [32_766, 32_767])
+def test_frames_at_the_limit_of_opencv(side: int) -> None:
+    frame = np.zeros((64, side, 3), np.uint8)
+    frame[:, -192:] = noise(64, 192)
+    crop = crops_of(frame, slice_box(side - 192, 0))[0]
+    np.testing.assert_array_equal(crop[:64], frame[:, -192:])
+
+
+@pytest.mark.parametrize("size", [(256, 192), (192, 256)])
+@pytest.mark.parametrize("degrees", [40, 130, 220, 310])
+def test_a_turned_crop_of_a_very_wide_frame_has_its_corners(size: tuple[int, int], degrees: float) -> None:
+    """A crop pixel spans eight frame pixels, so that what is cut off too near a corner is seen."""
+    spec = replace(BLACK, input_size=size)
+    frame = np.zeros((2_700, 40_000, 3), np.uint8)
+    frame[:, 20_000:22_700] = 150 + noise(2_700, 2_700) % 100
+    center, wide = np.array([[21_350.0, 1_350.0]]), np.array([size[1] * 8.0])
+    affines = similarity_affines(center, wide, spec, np.array([np.radians(degrees)]))
+    part = affines[0].copy()
+    part[:, 2] += affines[0, :, 0] * 20_000
+    expected = crop_persons(np.ascontiguousarray(frame[:, 20_000:22_700]), part[None], spec)[0].astype(int)
+    crop = crop_persons(frame, affines, spec)[0].astype(int)
+    assert expected.min() >= 150  # the frame fills the crop
+    assert np.abs(crop - expected).max() <= 8  # 1/32 pixel where a place was rounded to the other side
+
+
+@pytest.mark.parametrize("left", [42_000, 70_000])
+def test_a_wide_crop_within_a_very_wide_frame_is_not_thinned(left: int) -> None:
+    """Only what the crop looks at is cut out, neither from the frame's beginning nor to its end."""
+    frame = np.zeros((200, 90_000, 3), np.uint8)
+    frame[:, left : left + 16_000] = noise(200, 16_000)
+    affines = crop_affines(np.array([[left + 500.0, 0, left + 15_500, 200]]), BLACK)
+    first = left - 7_000
+    part = affines[0].copy()
+    part[:, 2] += affines[0, :, 0] * first
+    beside = np.ascontiguousarray(frame[:, first : left + 20_000])
+    expected = crop_persons(beside, part[None], BLACK)[0].astype(int)
+    assert expected.any()
+    assert np.abs(crop_persons(frame, affines, BLACK)[0].astype(int) - expected).max() <= 8
+
+
+def test_a_crop_that_looks_at_just_what_opencv_addresses_is_not_thinned() -> None:
+    frame = noise(200, 40_000)
+    # frame = 170.64 crop + 1, so from 1 to 32,763.88: with two pixels on either side columns 0..32,765
+    affines = np.array([[[1 / 170.64, 0, -1 / 170.64], [0, 1 / 170.64, 100]]])
+    expected = crop_persons(np.ascontiguousarray(frame[:, :MAX_WARP_SIDE]), affines, BLACK)
+    assert expected.any()
+    assert np.abs(crop_persons(frame, affines, BLACK).astype(int) - expected).max() <= 8
+
+
+def test_a_crop_of_odd_sides() -> None:
+    spec = replace(SPEC, input_size=(45, 33), stride=1)
+    frame = noise(100, 80)
+    crop = crop_persons(frame, crop_affines(np.array([[7.0, 11, 40, 56]]), spec), spec)[0]
+    np.testing.assert_array_equal(crop, frame[11:56, 7:40])
+
+
 # where the crops are written
 
 
@@ -305,6 +361,13 @@ def test_out_is_written_and_returned() -> None:
     np.testing.assert_array_equal(everything[1], frame[:256, :192])
     np.testing.assert_array_equal(everything[2], frame[100:356, 50:242])
     assert (everything[[0, 3]] == 7).all()
+
+
+@pytest.mark.parametrize("places", [1, 3])
+def test_out_of_another_number_of_persons(places: int) -> None:
+    affines = crop_affines(np.concatenate((slice_box(0, 0), slice_box(50, 100))), SPEC)
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        crop_persons(noise(400, 300), affines, SPEC, out=np.empty((places, 256, 192, 3), np.uint8))
 
 
 def test_no_box_no_crop() -> None:

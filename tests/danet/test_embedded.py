@@ -30,6 +30,7 @@ def test_others_are_not_there(tmp_path: Path) -> None:
         PoseEstimator("danet88", backend="tflite")
 
 
+@pytest.mark.needs("ai_edge_litert")
 def test_both_formats_are_the_same_network(portrait: Path) -> None:
     frame = read_picture(portrait)
     found = {}

@@ -158,6 +158,24 @@ def test_a_centred_response_is_exact() -> None:
     np.testing.assert_allclose(poses.scores[0, :2], (0.7, 0.6), rtol=1e-6)
 
 
+def test_dark_comes_within_half_a_pixel_of_the_spots() -> None:
+    """SpotBackend's own measuring of the spots in uint8 crops is what is left."""
+    poses = estimator_of(decoder="dark").infer(FRAME, boxes_of(PERSONS))
+    for pose, (blue, red, _) in zip(poses, PERSONS, strict=True):
+        assert np.abs(pose.keypoints[0] - joints_at(*np.array(sorted((blue, red))))).max() <= 0.5
+
+
+def test_decoder_overrides_the_spec_s() -> None:
+    dark = SPEC.decoded_by("dark")
+    assert estimator_of(decoder="dark").spec == dark
+    with PoseEstimator("spots", spec=dark, backend=SpotBackend(), decoder="offset") as estimator:
+        assert estimator.spec == SPEC
+    with PoseEstimator("spots", spec=dark, backend=SpotBackend()) as estimator:
+        assert estimator.spec == dark
+    with pytest.raises(InputError, match="decoder 'sharp', expected one of offset, dark"):
+        estimator_of(decoder="sharp")
+
+
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_the_order_of_boxes_is_kept(flip_test: bool) -> None:
     order = [2, 0, 1, 0]

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from danet.files import write_beside
+from danet.files import move_together, scratch_beside, write_beside
 
 
 def test_the_file_appears_with_its_content(tmp_path: Path) -> None:
@@ -83,3 +86,102 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
     with write_beside(tmp_path / "written") as temporary:
         temporary.touch()
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from danet.files import write_beside
+with write_beside(Path(sys.argv[1])) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL, and no locks of folders")
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "model.xml"
+    path.write_text("old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = (one for one in tmp_path.iterdir() if one != path)
+    assert left.name.startswith(".model.xml.")
+    assert path.read_text() == "old"
+    with write_beside(tmp_path / "other.xml") as temporary:
+        temporary.touch()
+    assert left.exists()  # another file's
+    with write_beside(path) as temporary:
+        temporary.write_text("new")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["model.xml", "other.xml"]
+
+
+def test_what_others_are_writing_and_what_is_the_users_stays(tmp_path: Path) -> None:
+    path = tmp_path / "model.xml"
+    (tmp_path / ".model.xml.original").mkdir()
+    (tmp_path / ".model.xml.copy.part").write_text("a file")
+    with write_beside(path) as first:
+        first.write_text("first")
+        with write_beside(path) as second:
+            assert first.exists()
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first"
+    assert sorted(one.name for one in tmp_path.iterdir()) == [
+        ".model.xml.copy.part",
+        ".model.xml.original",
+        "model.xml",
+    ]
+
+
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 250 + ".json")
+    with write_beside(path) as temporary:
+        temporary.write_text("new")
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def test_errors_have_the_name_that_the_caller_gave(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="file is a file, expected a folder") as caught:
+        write_beside(tmp_path / "file" / "out.json").__enter__()
+    assert caught.value.filename == str(tmp_path / "file" / "out.json")
+    with pytest.raises(IsADirectoryError, match="a folder, expected a file"):
+        write_beside(tmp_path).__enter__()
+
+    def read_another() -> None:
+        with write_beside(tmp_path / "out.json"):
+            (tmp_path / "absent.txt").read_text()
+
+    with pytest.raises(FileNotFoundError) as caught_other:
+        read_another()
+    assert caught_other.value.filename == str(tmp_path / "absent.txt")
+
+
+def pair(folder: Path, content: str) -> list[Path]:
+    files = [folder / "model.xml", folder / "model.bin"]
+    for file in files:
+        file.write_text(content)
+    return files
+
+
+def test_files_that_belong_together_are_moved_or_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = pair(tmp_path, "old")[0]
+    rename, done = Path.replace, []
+
+    def fail_once(self: Path, target: Path) -> Path:
+        done.append(target)
+        if len(done) == 4:  # the new .xml, when all else is in its place
+            raise OSError(5, "Input/output error", str(target))
+        return rename(self, target)
+
+    def write() -> None:
+        with scratch_beside(path) as scratch:
+            move_together(pair(scratch, "new"), tmp_path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fail_once)
+        with pytest.raises(OSError, match="Input/output error"):
+            write()
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "old", "model.bin": "old"}
+    write()
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "new", "model.bin": "new"}

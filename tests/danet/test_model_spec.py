@@ -12,13 +12,15 @@ from danet.errors import ModelSpecError
 from danet.model_spec import FORMAT_VERSION, MAX_SPEC_BYTES, DecoderSpec, Metric, ModelSpec
 
 texts = st.text(max_size=20)
-decoders = st.builds(
+plain_decoders = st.builds(
     DecoderSpec,
     blur_kernel=st.sampled_from(range(1, 64, 2)),
     offsets=st.lists(st.floats(-8, 8), max_size=8).map(tuple),
     heatmap_peak=st.floats(1e-6, 1e6),
     flip_shift=st.sampled_from([0, 1]),
 )
+decoders = plain_decoders | plain_decoders.map(lambda one: one.refined("dark"))
+DARK = DecoderSpec(offsets=(), refinement="dark")
 metrics = st.builds(Metric, texts, st.floats(allow_nan=False, allow_infinity=False), texts, texts)
 
 
@@ -29,7 +31,7 @@ def valid_specs(draw: st.DrawFn) -> ModelSpec:
     names = tuple(draw(st.lists(texts, min_size=1, max_size=6)))
     pairs = st.lists(st.tuples(*(st.integers(0, len(names) - 1),) * 2), max_size=5).map(tuple)
     return ModelSpec(
-        name=draw(texts),
+        name=draw(st.from_regex(r"[a-z0-9][\w .-]{0,30}", fullmatch=True).filter(str.isprintable)),
         preset=draw(texts),
         input_size=(draw(sides), draw(sides)),
         mean=draw(st.tuples(*(st.floats(0, 255),) * 3)),
@@ -120,7 +122,7 @@ def test_nested_junk_within_the_readers_depth(field: str) -> None:
 
 
 def test_a_huge_text_is_refused_unread() -> None:
-    with pytest.raises(ModelSpecError, match=f"{MAX_SPEC_BYTES + 1} characters, expected at most {MAX_SPEC_BYTES}"):
+    with pytest.raises(ModelSpecError, match=f"more than {MAX_SPEC_BYTES} bytes"):
         ModelSpec.from_json("x" * (MAX_SPEC_BYTES + 1))
 
 
@@ -161,6 +163,68 @@ def test_a_newer_format_asks_for_an_update() -> None:
 def test_other_versions(version: Any) -> None:
     with pytest.raises(ModelSpecError, match="format_version"):
         ModelSpec.from_json(changed(format_version=version))
+
+
+def test_a_spec_is_written_in_the_oldest_format_that_can_say_it() -> None:
+    old, new = ModelSpec(name="x"), ModelSpec(name="x", decoder=DARK)
+    assert (old.format_version, new.format_version) == (1, 2)
+    assert (json.loads(old.to_json())["format_version"], json.loads(new.to_json())["format_version"]) == (1, 2)
+    # all that a reader of format 1 knows
+    assert list(json.loads(old.to_json())["decoder"]) == ["blur_kernel", "offsets", "heatmap_peak", "flip_shift"]
+    assert json.loads(new.to_json())["decoder"]["refinement"] == "dark"
+
+
+def test_text_of_format_1_is_written_again_byte_by_byte() -> None:
+    text = (
+        '{"name":"x","preset":"paper","input_size":[256,192],"color_order":"BGR","mean":[103.53,116.28,123.675],'
+        '"std":[57.375,57.12,58.395],"box_padding":1.25,"stride":4,"decoder":{"blur_kernel":17,"offsets":[0.25],'
+        '"heatmap_peak":1.0,"flip_shift":0},"keypoints":["left","right"],"flip_pairs":[[0,1]],"skeleton":[[0,1]],'
+        '"precision":"fp32","calibration":null,"metrics":[],"source_sha256":null,"licence":"unknown",'
+        '"training_data":"unknown","format_version":1}'
+    )
+    assert ModelSpec.from_json(text).to_json() == text
+
+
+def test_format_follows_the_decoder() -> None:
+    spec = ModelSpec(name="x").decoded_by("dark")
+    assert (spec.decoder, spec.format_version) == (DARK, 2)
+    assert spec.decoded_by("offset") == ModelSpec(name="x")
+    assert replace(spec, decoder=DecoderSpec()) == ModelSpec(name="x")
+
+
+@pytest.mark.parametrize("refinement", ["dark", "offset"])
+def test_format_1_has_no_refinement(refinement: str) -> None:
+    fields = {"blur_kernel": 17, "offsets": [], "heatmap_peak": 1.0, "flip_shift": 0, "refinement": refinement}
+    with pytest.raises(ModelSpecError, match="refinement in format 1, expected in format 2"):
+        ModelSpec.from_json(changed(decoder=fields, format_version=1))
+    assert ModelSpec.from_json(changed(decoder=fields, format_version=2)).decoder.refinement == refinement
+
+
+def test_a_text_without_a_format_may_use_every_field() -> None:
+    text = '{"name": "x", "decoder": {"offsets": [], "refinement": "dark"}}'
+    assert ModelSpec.from_json(text) == ModelSpec(name="x", decoder=DARK)
+
+
+def test_refined_keeps_everything_else() -> None:
+    zoo = DecoderSpec(9, (0.35, 0.15, 0.05), 255.0, 1)
+    assert zoo.refined("offset") is zoo
+    assert zoo.refined("dark") == DecoderSpec(9, (), 255.0, 1, "dark")
+    assert zoo.refined("dark").refined("offset") == DecoderSpec(9, (0.25,), 255.0, 1)
+    assert ModelSpec(name="x", decoder=zoo).decoded_by(None).decoder is zoo
+
+
+def test_dark_has_no_offsets() -> None:
+    with pytest.raises(ModelSpecError, match=r"decoder.offsets is \(0.25,\), expected \(\) with refinement 'dark'"):
+        ModelSpec(name="x", decoder=DecoderSpec(refinement="dark"))
+    with pytest.raises(ModelSpecError, match=r"decoder.offsets is .* with refinement 'dark'"):
+        ModelSpec.from_json('{"name": "x", "decoder": {"refinement": "dark"}}')
+
+
+def test_an_unknown_refinement() -> None:
+    with pytest.raises(ModelSpecError, match=r"decoder.refinement is 'sharp', expected offset/dark"):
+        ModelSpec(name="x", decoder=DecoderSpec(refinement="sharp"))  # type: ignore[arg-type]
+    with pytest.raises(ModelSpecError, match=r"decoder: refinement: 'sharp', expected one of offset, dark"):
+        ModelSpec.from_json('{"name": "x", "decoder": {"refinement": "sharp"}}')
 
 
 def test_unknown_fields_are_named() -> None:

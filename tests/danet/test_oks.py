@@ -18,6 +18,7 @@ def _moved(distance: float) -> np.ndarray:
     return points
 
 
+@pytest.mark.needs("pycocotools")
 def test_sigmas_are_pycocotools_own() -> None:
     from pycocotools.cocoeval import Params
 
@@ -43,6 +44,7 @@ def test_only_labelled_keypoints_count() -> None:
     assert values[:, 0].tolist() == pytest.approx([(1 + exp(-25 / 27.04)) / 2, 0.0], abs=1e-12)
 
 
+@pytest.mark.needs("pycocotools")
 def test_oks_is_pycocotools_own() -> None:
     from pycocotools.cocoeval import COCOeval
 

@@ -12,6 +12,7 @@ from danet import errors
 PARAMETERS = {
     "model": inspect.Parameter.empty,
     "spec": None,
+    "decoder": None,
     "backend": None,
     "device": "CPU",
     "precision": None,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-BLOCKED = ("torch", "safetensors", "onnx", "onnxruntime", "pycocotools", "tensorboard", "supervision", "nncf")
+BLOCKED = ("torch", "safetensors", "onnx", "onnxruntime", "pycocotools", "tensorboard", "supervision", "nncf", "PIL")
 SITE = f"""
 import atexit, importlib.abc, sys
 from pathlib import Path
@@ -79,7 +79,14 @@ print(poses.keypoints.shape, "torch" in sys.modules)
     assert (done.returncode, done.stdout, done.stderr) == (0, "(2, 17, 2) False\n", "")
 
 
-NEED_AN_EXTRA = {"danet.app.handlers", "danet.app.page", "danet.app.server", "danet.backends.onnxruntime_backend"}
+NEED_AN_EXTRA = {
+    "danet.app.handlers",
+    "danet.app.page",
+    "danet.app.picture",
+    "danet.app.server",
+    "danet.backends.onnxruntime_backend",
+    "danet.backends.tflite_backend",
+}
 """Modules that import the library of an extra when they are imported, and are imported on demand themselves."""
 
 

@@ -47,6 +47,17 @@ def test_json_on_stdout_and_a_table_on_stderr(
     assert "Shoulder" not in output.err
 
 
+@pytest.mark.parametrize("decoder", ["offset", "dark"])
+def test_a_decoder_of_one_s_own(
+    write_folder: Any, annotate: Any, decoder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_folder([1], [annotate(1, 1, POINTS)])
+    assert _run("nobody", "--backend", "null", "--data", folder, "--decoder", decoder, "--json", "-") == 0
+    output = capsys.readouterr()
+    assert json.loads(output.out)["decoder"] == decoder
+    assert f"decoder {decoder}" in output.err
+
+
 def test_json_to_a_file(write_folder: Any, annotate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_folder([1], [annotate(1, 1, POINTS)])
     target = tmp_path / "out" / "figures.json"
@@ -128,6 +139,7 @@ def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ["--rendered", "many"],
         ["--min-box-score", "nan"],
         ["--sheet-persons", "0"],
+        ["--decoder", "sharp"],
     ):
         with pytest.raises(SystemExit) as stop:
             _run("nobody", *arguments)

@@ -13,6 +13,10 @@ from numpy.typing import NDArray
 from danet.estimator import PoseEstimator
 from danet.frame import read_picture
 from danet.scenes.scene import Scene
+
+for library in ("torch", "onnxruntime", "ai_edge_litert"):
+    pytest.importorskip(library, reason=f"parity is over all backends, and {library} is not installed")
+
 from danet_evaluation.coco import load_split
 
 PEOPLE17 = Path(__file__).parents[2].parent / "shared" / "data" / "people17"

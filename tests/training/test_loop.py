@@ -339,7 +339,10 @@ def test_validator_without_data_keeps_weights(config: TrainConfig, tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == [LAST]
 
 
-def test_killed_between_a_phase_and_its_validation(config: TrainConfig, tmp_path: Path) -> None:
+@pytest.mark.parametrize("minutes", [30.0, 0.0])  # 0: a state is due after each step, the phase's last one as well
+def test_killed_between_a_phase_and_its_validation(minutes: float, config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, checkpoint_minutes=minutes)
+
     # the validation, and with it the run's last weights, must not be lost
     def die(*_: Any) -> None:
         raise Killed

@@ -14,6 +14,7 @@ from danet.keypoints import COCO_KEYPOINTS
 from danet_network.config import Preset
 
 _KEYPOINTS = len(COCO_KEYPOINTS)
+MAX_CONFIG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,15 @@ def load_config(path: Path) -> TrainConfig:
             with which the loop could not run.
     """
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
+        values = {} if len(data) > MAX_CONFIG_BYTES else tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not TOML ({error})") from error
+    if len(data) > MAX_CONFIG_BYTES:
+        raise InputError(f"{path}: more than {MAX_CONFIG_BYTES} bytes, no training config")
     config = _build(TrainConfig, values, str(path))
     assert isinstance(config, TrainConfig)
     if not config.sources or not config.phases:
@@ -195,7 +200,7 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         if len(kinds) != len(value):
             raise InputError(f"{where}: {len(value)} items, expected {len(kinds)}")
         return tuple(_build(item, part, where) for item, part in zip(kinds, value, strict=True))
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) < 1 << 53:
         return float(value)
     if type(value) is not kind:
         raise InputError(f"{where}: {value!r}, expected a {kind.__name__}")

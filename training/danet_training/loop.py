@@ -264,7 +264,9 @@ def _train_phase(
     for batches in _groups(iter(loader), share // micro):
         loss = trainer.step(batches, phase)
         progress(trainer.samples_seen, loss)
-        if time.monotonic() - saved > 60 * config.checkpoint_minutes:
+        # not at the end of the phase, whose state says that the phase has been validated
+        going_on = trainer.samples_seen + phase.batch <= end
+        if going_on and time.monotonic() - saved > 60 * config.checkpoint_minutes:
             _saved(trainer, folder)
             saved = time.monotonic()
         if config.validate_every and trainer.samples_seen - validated >= config.validate_every:

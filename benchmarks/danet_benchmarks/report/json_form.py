@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from danet.errors import InputError
-from danet.typed_values import TypedReader
+from danet.typed_values import TypedReader, unique_keys
 from danet_benchmarks.results import FORMAT_VERSION, Report, Spread
 
 MAX_REPORT_BYTES = 64 << 20
@@ -42,7 +42,7 @@ def from_json(text: str, where: str) -> Report:
     if len(text) > MAX_REPORT_BYTES:
         raise InputError(f"{where}: {len(text)} characters or more, expected at most {MAX_REPORT_BYTES}")
     try:
-        values = json.loads(text)
+        values = json.loads(text, object_pairs_hook=unique_keys)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not JSON ({error}); run the benchmark again") from error
     if not isinstance(values, dict):

@@ -11,6 +11,7 @@ from danet.detectors.base import Detector
 from danet.errors import InputError, SourceError
 from danet.estimator import PoseEstimator
 from danet.tracking.tracker import Tracker
+from danet.video.container import is_playlist
 from danet.video.json_lines import JsonLinesWriter
 from danet.video.pipeline import PosePipeline
 from danet.video.video_writer import VideoWriter
@@ -103,10 +104,6 @@ def _expected(stated: int | None) -> int | None:
     return None if stated is None else min(stated, MOST_FRAMES)
 
 
-TEXT_BEGINNINGS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"<SMIL", b"<smil", b"v=0", b"[playlist]", b"RTSPtext")
-"""Of playlists and session descriptions, which name other files and addresses; a zero byte further on hides none."""
-
-
 def refuse_playlist(path: Path) -> None:
     """Refuse text: FFmpeg would follow a playlist to other files and addresses.
 
@@ -116,7 +113,8 @@ def refuse_playlist(path: Path) -> None:
     try:
         with path.open("rb") as file:
             beginning = file.read(4096)
+        playlist = b"\0" not in beginning or is_playlist(path)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from error
-    if b"\0" not in beginning or beginning.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(TEXT_BEGINNINGS):
+    if playlist:
         raise InputError(f"{path}: not a video file; expected MP4, MOV, MKV, WebM or AVI")

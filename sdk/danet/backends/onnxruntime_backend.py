@@ -33,25 +33,35 @@ class OnnxRuntimeBackend:
     """One session; sessions may be run from several threads."""
 
     def __init__(self, session: Any) -> None:
-        self._session = session
+        self._session: Any | None = session
         self._input = session.get_inputs()[0].name
         self._output = session.get_outputs()[0].name
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
+        session = self._session  # once: another thread may close meanwhile
+        if session is None:
+            raise BackendError("onnxruntime: the model is closed; open it again")
         try:
-            heatmaps: NDArray[np.float32] = self._session.run([self._output], {self._input: images})[0]
+            heatmaps: NDArray[np.float32] = session.run([self._output], {self._input: images})[0]
         except _LOAD_ERRORS as error:
             raise BackendError(f"onnxruntime: inference failed: {_one_line(error)}") from error
         return heatmaps
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Let go of the session; a call in progress ends as it would have."""
         self._session = None
 
 
 def load(path: Path, options: BackendOptions) -> LoadedModel:
     """Read an ONNX file; see `LoadModel`."""
+    try:
+        return _loaded(path, options)
+    except UnicodeDecodeError as error:  # of a name, a spec or a message that quotes the file
+        raise ModelFileError(f"{path}: damaged: it holds text that is not UTF-8; copy or export it again") from error
+
+
+def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     if options.device != "CPU":
         raise BackendError(f"onnxruntime: device {options.device!r}, expected 'CPU'")
     if options.precision not in (None, "fp32"):
@@ -62,12 +72,16 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
     if options.threads is not None:
         settings.intra_op_num_threads = options.threads
     try:
-        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        # without the fallback, which prints on stdout and tries the same once more
+        session = onnxruntime.InferenceSession(
+            str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except _LOAD_ERRORS as error:
         raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
-    shape = session.get_inputs()[0].shape
-    if len(session.get_inputs()) != 1 or len(shape) != 4 or shape[3] != 3:
-        raise ModelFileError(f"{path}: input of shape {shape}, expected one N x H x W x 3 uint8")
+    shapes = [one.shape for one in session.get_inputs()]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or not session.get_outputs():
+        raise ModelFileError(f"{path}: inputs of shapes {shapes}, expected one N x H x W x 3 uint8, and an output")
+    shape = shapes[0]
     text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
     spec = None if text is None else read_spec(text, path)
     fixed = (shape[0],) if isinstance(shape[0], int) else None

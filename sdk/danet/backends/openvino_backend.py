@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,9 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from danet.backends.base import BackendOptions, LoadedModel, read_spec
+from danet.backends.request_pools import RequestPools
 from danet.errors import BackendError, ModelFileError
+from danet.ir_file import check_seal
 from danet.model_spec import SPEC_KEY, ModelSpec
 
 WAITING_REQUESTS = 1
@@ -42,63 +42,55 @@ class OpenVinoBackend:
         self._device = options.device
         self._config = _configuration(options)
         self._requests = options.streams + WAITING_REQUESTS
-        self._pools: dict[int, queue.LifoQueue[Any]] = {}
-        self._lock = threading.Lock()
+        self._pools: RequestPools[tuple[int, ...], Any] = RequestPools(self._compile, "openvino")
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
-        pool = self._pool(images.shape)
-        request = pool.get()
-        try:
-            request.infer({0: images}, share_inputs=True)
-            heatmaps: NDArray[np.float32] = request.get_output_tensor(0).data.astype(np.float32, copy=True)
-        except RuntimeError as error:
-            raise BackendError(f"openvino: inference failed: {_first_line(error)}") from error
-        finally:
-            pool.put(request)
+        with self._pools.lend(images.shape) as request:
+            try:
+                request.infer({0: images}, share_inputs=True)
+                heatmaps: NDArray[np.float32] = request.get_output_tensor(0).data.astype(np.float32, copy=True)
+            except RuntimeError as error:
+                raise BackendError(f"openvino: inference failed: {_first_line(error)}") from error
         return heatmaps
 
-    def _pool(self, shape: tuple[int, ...]) -> queue.LifoQueue[Any]:
-        with self._lock:
-            if shape[0] not in self._pools:
-                self._pools[shape[0]] = self._compile(shape)
-            return self._pools[shape[0]]
-
-    def _compile(self, shape: tuple[int, ...]) -> queue.LifoQueue[Any]:
+    def _compile(self, shape: tuple[int, ...]) -> list[Any]:
+        model = self._model
+        if model is None:
+            raise BackendError("openvino: the model is closed; open it again")
         try:
-            static = self._model.clone()
+            static = model.clone()
             static.reshape({0: list(shape)})
             compiled = _core().compile_model(static, self._device, self._config)
-            pool: queue.LifoQueue[Any] = queue.LifoQueue()
-            for _ in range(self._requests):
-                pool.put(compiled.create_infer_request())
+            return [compiled.create_infer_request() for _ in range(self._requests)]
         except RuntimeError as error:
             raise BackendError(f"openvino: cannot compile for crops {shape}: {_first_line(error)}") from error
-        return pool
 
     def close(self) -> None:
-        """Let go of the compiled models."""
-        with self._lock:
-            self._pools.clear()
-            self._model = None
+        """Let go of the compiled models; a call in progress ends as it would have, or raises BackendError."""
+        self._pools.close()
+        self._model = None
 
 
 def load(path: Path, options: BackendOptions) -> LoadedModel:
     """Read an IR or ONNX file; see `LoadModel`."""
+    try:
+        return _loaded(path, options)
+    except UnicodeDecodeError as error:  # of a name, a spec or a message that quotes the file
+        raise ModelFileError(f"{path}: damaged: it holds text that is not UTF-8; copy or export it again") from error
+
+
+def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     try:
         model = _core().read_model(path)
     except RuntimeError as error:
         raise ModelFileError(
             f"{path}: OpenVINO cannot read it ({_first_line(error)}); an IR needs its whole .xml and .bin beside it"
         ) from error
-    shape = model.input(0).partial_shape
-    if (
-        len(model.inputs) != 1
-        or shape.rank.is_dynamic
-        or len(shape) != 4
-        or not shape[3].is_static
-        or len(shape[3]) != 3
-    ):
+    if path.suffix.lower() == ".xml":
+        check_seal(path)  # after the reading: files that are replaced meanwhile are noticed
+    shape = model.input(0).partial_shape if len(model.inputs) == 1 else None
+    if shape is None or shape.rank.is_dynamic or len(shape) != 4 or not shape[3].is_static or len(shape[3]) != 3:
         raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
     backend = OpenVinoBackend(model, options)
     fixed = (shape[0].get_length(),) if shape[0].is_static else None

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.backends.base import BackendOptions, LoadedModel, read_spec
+from danet.backends.request_pools import RequestPools
 from danet.cpu import read_cpu
 from danet.errors import BackendError, MissingExtraError, ModelFileError
 from danet.model_spec import ModelSpec
@@ -64,11 +63,10 @@ class TfliteBackend:
 
     def __init__(self, file: TfliteFile, spec: ModelSpec | None, build: Callable[[bytes], Any], streams: int) -> None:
         self.spec = spec
-        self._content: bytes | None = file.content
+        self._content = file.content
         self._build = build
         self._streams = streams
-        self._pools: dict[int, queue.LifoQueue[Any]] = {}
-        self._lock = threading.Lock()
+        self._pools: RequestPools[int, Any] = RequestPools(self._sized, "tflite")
         first = build(file.content)
         images, heatmaps = _only(first.get_input_details()), _only(first.get_output_details())
         self._shape = tuple(int(side) for side in images["shape"])
@@ -85,44 +83,32 @@ class TfliteBackend:
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
         if images.dtype != np.uint8 or images.shape[1:] != self._shape[1:]:
             raise BackendError(f"tflite: crops {images.dtype} {images.shape}, expected uint8 (N, {self._shape[1:]})")
-        pool = self._pool(len(images))
-        interpreter = pool.get()
-        try:
-            return _infer(interpreter, images)
-        except _ERRORS as error:
-            raise BackendError(f"tflite: inference failed: {_one_line(error)}") from error
-        finally:
-            pool.put(interpreter)
+        with self._pools.lend(len(images)) as interpreter:
+            try:
+                return _infer(interpreter, images)
+            except _ERRORS as error:
+                raise BackendError(f"tflite: inference failed: {_one_line(error)}") from error
 
-    def _pool(self, size: int) -> queue.LifoQueue[Any]:
-        with self._lock:
-            if self._content is None:
-                raise BackendError("tflite: the model is closed; open it again")
-            if size not in self._pools:
-                self._pools[size] = self._sized(size, self._content)
-            return self._pools[size]
-
-    def _sized(self, size: int, content: bytes) -> queue.LifoQueue[Any]:
+    def _sized(self, size: int) -> list[Any]:
         if self.batch_sizes is not None and size not in self.batch_sizes:
             raise BackendError(f"tflite: a batch of {size}, this file takes {self.batch_sizes[0]}; pass batch_size=")
-        pool: queue.LifoQueue[Any] = queue.LifoQueue()
+        pool = []
         try:
             for _ in range(self._streams):
-                interpreter = self._build(content)
+                interpreter = self._build(self._content)
                 interpreter.resize_tensor_input(
                     _only(interpreter.get_input_details())["index"], (size, *self._shape[1:])
                 )
                 interpreter.allocate_tensors()
-                pool.put(interpreter)
+                pool.append(interpreter)
         except _ERRORS as error:
             raise BackendError(f"tflite: cannot prepare batches of {size}: {_one_line(error)}") from error
         return pool
 
     def close(self) -> None:
         """Let go of the interpreters; a call in progress ends as it would have."""
-        with self._lock:
-            self._pools.clear()
-            self._content = None
+        self._pools.close()
+        self._content = b""
 
 
 def open_tflite(

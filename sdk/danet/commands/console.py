@@ -9,20 +9,33 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from danet.files import write_beside
+from danet.printable import printable
+
+
+class _HumanConsole(Console):
+    """Shows text as it is: no markup, and nothing in it that would steer the terminal.
+
+    Much of what commands tell comes out of files of others.
+    """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text that is printed, cells of tables too, passes here."""
+        return super().render_str(printable(text), **{**options, "markup": False, "emoji": False})
 
 
 def human() -> Console:
     """The console for people: stderr."""
-    return Console(stderr=True, highlight=False)
+    return _HumanConsole(stderr=True, highlight=False)
 
 
 def progress_bar(*more: ProgressColumn) -> Progress:
     """A bar on stderr, with more columns if given; silent where stderr is no terminal."""
     console = human()
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 
 from danet.commands.command import GROUP, Command
 from danet.errors import DanetError
+from danet.printable import one_line
 
 LONGEST_NAME = len("benchmark")
 
@@ -43,11 +47,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit status: 0 done, 1 failed, 2 wrong use (raised by argparse)."""
-    options = build_parser().parse_args(arguments)
+    """Run one command line; returns the exit status.
+
+    0 done, 1 failed, 2 wrong use (raised by argparse), 130 after Ctrl-C, 143 after SIGTERM; whatever ends a
+    command, its unfinished files are removed.
+    """
     try:
-        status: int = options.run(options)
-        sys.stdout.flush()
+        with _sigterm_raises():
+            options = build_parser().parse_args(arguments)
+            status: int = options.run(options)
+            sys.stdout.flush()
     except DanetError as error:
         return _fail(str(error))
     except BrokenPipeError:
@@ -56,12 +65,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+    except MemoryError as error:
+        return _fail(f"out of memory ({str(error) or 'none left'}); give this process more, or smaller input")
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130
+    except _TerminatedError:
+        _fail("terminated")
+        return 143
     return status
 
 
+class _TerminatedError(BaseException):
+    """SIGTERM came. Not an Exception, as KeyboardInterrupt is none: no handler of errors may swallow it."""
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Let SIGTERM end the command as Ctrl-C does, where nobody else handles it."""
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not mine:
+        yield
+        return
+
+    def end(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not break the tidying
+        raise _TerminatedError
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def _fail(message: str) -> int:
-    print(f"danet: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"danet: error: {one_line(message)}", file=sys.stderr)
     return 1

@@ -11,11 +11,21 @@ if TYPE_CHECKING:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Backend, precision, threads and flip test."""
+    """Backend, precision, threads, flip test and decoder."""
     parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
     parser.add_argument("--threads", type=int, help="cores to use (all)")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
+    add_decoder_option(parser)
+
+
+def add_decoder_option(parser: argparse.ArgumentParser) -> None:
+    """How locations are refined, where the model's own way is not wanted."""
+    parser.add_argument(
+        "--decoder",
+        choices=("offset", "dark"),
+        help="refine heatmaps' peaks by an offset to the next cell, or by DARK (as the model file says)",
+    )
 
 
 def open_estimator(options: argparse.Namespace, box_format: BoxFormat = "xyxy") -> PoseEstimator:
@@ -24,6 +34,7 @@ def open_estimator(options: argparse.Namespace, box_format: BoxFormat = "xyxy") 
 
     return PoseEstimator(
         options.model,
+        decoder=options.decoder,
         backend=options.backend,
         precision=options.precision,
         threads=options.threads,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -14,21 +15,28 @@ from numpy.typing import NDArray
 from danet.errors import InputError
 from danet.files import write_beside
 
+MAX_BOXES_CHARACTERS = 64 << 20
+"""A million boxes; parsed JSON takes some ten times its text's memory."""
+
 
 def read_boxes(source: str) -> Any:
     """The JSON of a boxes file, or of stdin for "-".
 
     Raises:
-        InputError: missing file or broken JSON.
+        InputError: missing file, broken JSON, or more than `MAX_BOXES_CHARACTERS`.
     """
+    name = "standard input" if source == "-" else source
     try:
-        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-        return json.loads(text)
+        with contextlib.nullcontext(sys.stdin) if source == "-" else Path(source).open(encoding="utf-8") as file:
+            text = file.read(MAX_BOXES_CHARACTERS + 1)
+        content = None if len(text) > MAX_BOXES_CHARACTERS else json.loads(text)
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
-        name = "standard input" if source == "-" else source
         raise InputError(f"{name}: not JSON ({error}); expected a list of boxes or an object of lists") from error
+    if len(text) > MAX_BOXES_CHARACTERS:
+        raise InputError(f"{name}: more than {MAX_BOXES_CHARACTERS} characters of boxes; give the pictures in parts")
+    return content
 
 
 def boxes_for(content: Any, image: Path) -> Any:
@@ -47,7 +55,8 @@ def boxes_for(content: Any, image: Path) -> Any:
     for key in (str(image), image.name):
         if key in content:
             return content[key]
-    raise InputError(f"boxes: no entry for {image}; the file has {', '.join(map(str, list(content)[:5])) or 'none'}")
+    names = ", ".join(name[:80] for name in list(content)[:5])
+    raise InputError(f"boxes: no entry for {image}; the file has {names or 'none'}")
 
 
 def write_picture(picture: NDArray[np.uint8], path: Path) -> None:

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from danet.errors import DetectorError
 from danet.model_spec import SPEC_KEY
 
+MAX_METADATA = 1 << 18
+"""Characters of an entry that is parsed; a thousand class names have some 20,000."""
+MAX_SIDE = 8192
+"""Pixels of an input's side."""
 _TASKS = ("detect", "pose", "segment")
 
 
@@ -34,7 +38,9 @@ def stated_facts(metadata: Mapping[str, str]) -> StatedFacts:
         raise DetectorError("a pose model of danet, no person detector; give it to PoseEstimator")
     task = metadata.get("task")
     if task is not None and task not in _TASKS:
-        raise DetectorError(f"a model for the task {task!r}, expected one of {', '.join(_TASKS)}; export a detector")
+        raise DetectorError(
+            f"a model for the task {task[:80]!a}, expected one of {', '.join(_TASKS)}; export a detector"
+        )
     return StatedFacts(task, _names(metadata), _image_size(metadata.get("imgsz")))
 
 
@@ -51,16 +57,16 @@ def stated_person_class(names: tuple[str, ...] | None) -> int | None:
             return index
     if len(names) == 1:  # a detector of helmets is the caller's choice
         return 0
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    shown = ", ".join(name[:80] for name in names[:12]) + (", ..." if len(names) > 12 else "")
     raise DetectorError(f"none of its classes is a person ({shown}); say which one counts by person_class=")
 
 
 def _names(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
     value = _literal(metadata.get("names"))
-    if isinstance(value, dict) and value and sorted(value) == list(range(len(value))):
-        return tuple(str(value[index]) for index in range(len(value)))
-    if isinstance(value, list) and value:
-        return tuple(map(str, value))
+    if isinstance(value, dict) and set(value) == set(range(len(value))):
+        value = [value[index] for index in range(len(value))]
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
     labels = metadata.get("labels", "").split()  # OpenVINO Model API: "person bicycle ...", blanks as underscores
     return tuple(labels) or None
 
@@ -68,13 +74,17 @@ def _names(metadata: Mapping[str, str]) -> tuple[str, ...] | None:
 def _image_size(text: str | None) -> tuple[int, int] | None:
     value = _literal(text)
     sides = [value, value] if isinstance(value, int) else value
-    if isinstance(sides, (list, tuple)) and len(sides) == 2 and all(type(side) is int and side > 0 for side in sides):
+    if (
+        isinstance(sides, (list, tuple))
+        and len(sides) == 2
+        and all(type(side) is int and 0 < side <= MAX_SIDE for side in sides)
+    ):
         return sides[0], sides[1]
     return None
 
 
 def _literal(text: str | None) -> object:
     try:
-        return ast.literal_eval(text) if text and len(text) < 1 << 20 else None
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return ast.literal_eval(text) if text and len(text) <= MAX_METADATA else None
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return None

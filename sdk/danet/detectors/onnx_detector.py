@@ -83,7 +83,7 @@ class OnnxDetector:
             self._input, probe = _probed(self._network, input_size, self._path.stem)
             found = told or recognised_head(probe)
             self._reading = as_reading(probe, found, person_class)
-            self._decode = found.decode
+            self._decode = found.read
             self._decode(probe.outputs, self._reading)  # a head that was told wrongly says so here
         self.head = found.name
         """The kind of export."""

@@ -48,7 +48,10 @@ def load(path: Path, threads: int | None) -> Network:
     if threads is not None:
         settings.intra_op_num_threads = threads
     try:
-        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        # without the fallback, which prints on stdout and tries the same once more
+        session = onnxruntime.InferenceSession(
+            str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # its classes share no base but Exception
         raise DetectorError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
     try:

@@ -60,7 +60,7 @@ def load(path: Path, threads: int | None) -> Network:
     """Open an IR or ONNX file; see `OpenNetwork`."""
     try:
         return OpenVinoNetwork(_core().read_model(path), threads)
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeDecodeError) as error:  # the second where a message quotes a damaged file
         hint = "; an IR needs its whole .bin beside it" if path.suffix.lower() == ".xml" else ""
         raise DetectorError(f"{path}: OpenVINO cannot read it ({_last_line(error)}){hint}") from error
 

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.detectors.letterbox import PADDING
-from danet.detectors.metadata import StatedFacts
+from danet.detectors.metadata import MAX_SIDE, StatedFacts
 from danet.detectors.network import NetworkFacts, TensorFacts
 from danet.errors import DetectorError, InputError
 
 DEFAULT_SIDE = 640
 """Of a dynamic input, where neither the caller nor the file says more."""
-MAX_SIDE = 8192
 
 
 @dataclass(frozen=True)
@@ -53,6 +52,8 @@ def picture_input(facts: NetworkFacts, asked: int | tuple[int, int] | None, stat
     wanted = _size(asked)
     fallback = wanted or stated.image_size or (DEFAULT_SIDE, DEFAULT_SIDE)
     size = (sides[0] or fallback[0], sides[1] or fallback[1])
+    if not all(1 <= side <= MAX_SIDE for side in size):
+        raise DetectorError(f"input {_named([given])}, expected sides of 1..{MAX_SIDE} pixels; no detector takes that")
     if wanted not in (None, size):
         raise InputError(f"input_size {asked!r}, but the network's input is fixed to {given.shape}; leave it out")
     return PictureInput(size, given.dtype, channels_last)
@@ -61,7 +62,7 @@ def picture_input(facts: NetworkFacts, asked: int | tuple[int, int] | None, stat
 def _size(asked: int | tuple[int, int] | None) -> tuple[int, int] | None:
     if asked is None:
         return None
-    sides = (asked, asked) if isinstance(asked, int) else tuple(asked)
+    sides = tuple(asked) if isinstance(asked, (tuple, list)) else (asked, asked)
     if len(sides) != 2 or not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides):
         raise InputError(f"input_size {asked!r}, expected a side or (height, width) in 1..{MAX_SIDE} pixels")
     return sides[0], sides[1]

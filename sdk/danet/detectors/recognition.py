@@ -54,6 +54,21 @@ class Head:
     suppressed: bool = False
     """Whether overlapping boxes are already gone."""
 
+    def read(self, outputs: Arrays, reading: Reading) -> Candidates:
+        """`decode`, for outputs that need not be of this kind.
+
+        Raises:
+            DetectorError: they are not.
+        """
+        try:
+            with np.errstate(all="ignore"):  # what is not finite is left out by `best_boxes`
+                return self.decode(outputs, reading)
+        except (IndexError, ValueError) as error:  # too few columns, or a size that is none of rows
+            shapes = ", ".join(str(one.shape) for one in outputs)
+            raise DetectorError(
+                f"outputs {shapes} are none of head {self.name!r} ({error}); say another head="
+            ) from error
+
 
 def _has_yolox_rows(probe: Probe) -> bool:
     rows = probe.rows()
@@ -179,7 +194,8 @@ def recognised_head(probe: Probe) -> Head:
     Raises:
         DetectorError: none does, or several do; lists the outputs and the heads.
     """
-    fitting = [head for head in HEADS.values() if head.fits(probe)]
+    with np.errstate(all="ignore"):  # outputs that are not finite are refused or left out when they are read
+        fitting = [head for head in HEADS.values() if head.fits(probe)]
     if len(fitting) == 1:
         return fitting[0]
     shown = ", ".join(

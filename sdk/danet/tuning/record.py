@@ -10,7 +10,7 @@ from typing import Self
 from danet.errors import DanetError, ModelFileError
 from danet.tuning.settings import Settings
 from danet.tuning.situation import Situation
-from danet.typed_values import TypedReader
+from danet.typed_values import TypedReader, unique_keys
 
 FORMAT_VERSION = 1
 MAX_BYTES = 1 << 16
@@ -88,7 +88,7 @@ class Tuning:
             ModelFileError: not JSON, or with unknown, missing, wrongly typed or impossible values.
         """
         try:
-            values = json.loads(text)
+            values = json.loads(text, object_pairs_hook=unique_keys)
         except (ValueError, RecursionError) as error:
             raise ModelFileError(f"tuning: not JSON ({error}); run danet tune --save again") from error
         try:

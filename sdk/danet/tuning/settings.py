@@ -10,6 +10,7 @@ from danet.errors import InputError
 from danet.model_spec import Precision
 
 MAX_STREAMS = 64
+MAX_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Settings:
     """Most persons to a network call of `stream`; None: as `batch_size`."""
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads {self.threads}, expected 1 or more")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise InputError(f"threads {self.threads}, expected 1 or more, up to {MAX_THREADS}")
         if not 1 <= self.streams <= MAX_STREAMS:
             raise InputError(f"streams {self.streams}, expected 1..{MAX_STREAMS}")
         batch_sizes(self.batch_size)

@@ -12,6 +12,20 @@ BOXES = frozenset(b"ftyp styp moov moof mdat mfra sidx free skip wide uuid meta 
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 """Elements that a Matroska or WebM file (RFC 8794, RFC 9559) begins with."""
 
+PLAYLISTS = (".m3u8", ".m3u", ".ffconcat", ".mpd", ".sdp")
+"""Suffixes of files that FFmpeg takes for lists of other files, addresses or streams."""
+_PLAYLIST_BEGINNINGS = tuple(b"#EXTM3U ffconcat <?xml <MPD <SMIL <smil v=0 [playlist] RTSPtext".split())
+
+
+def is_playlist(path: Path) -> bool:
+    """Whether a file, whatever its suffix, begins like a playlist or a session description.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(4096).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(_PLAYLIST_BEGINNINGS)
+
 
 def missing_part(path: Path) -> str | None:
     """What a cut-off MP4, MOV, AVI, Matroska or WebM file lacks, as a phrase; None where nothing is known.

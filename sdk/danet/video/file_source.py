@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import SourceError
-from danet.video.container import missing_part
+from danet.video.container import PLAYLISTS, is_playlist, missing_part
 from danet.video.frame import Frame
 from danet.video.opencv_capture import open_address, open_file, stated_fps, stated_frames, without_password
 from danet.video.timeline import Timeline
@@ -65,6 +65,11 @@ class FileSource:
             return open_address(self._address, READ_S)
         assert self._path is not None
         size = _size(Path(self.name))
+        if self._path.suffix.lower() not in PLAYLISTS and is_playlist(self._path):
+            raise SourceError(
+                f"{self.name}: no video but a playlist, which names other files; give it a suffix that says so "
+                f"({', '.join(PLAYLISTS)}), if you trust it"
+            )
         capture = open_file(str(self._path))
         if capture is None:
             reason = missing_part(self._path) or f"{size} bytes"

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import cv2
@@ -29,6 +30,8 @@ class _Depth:
 
 
 _DEPTH = _Depth()
+_SILENT = 0
+"""OpenCV's LOG_LEVEL_SILENT."""
 
 
 @contextmanager
@@ -37,11 +40,11 @@ def quiet_opencv() -> Iterator[None]:
 
     FFmpeg reports each damaged packet on a line of its own. A user who has set OPENCV_FFMPEG_LOGLEVEL gets them.
     """
-    logging = cv2.utils.logging
+    logging: Any = getattr(cv2.utils, "logging", cv2)  # cv2 itself before OpenCV 4.13
     with _DEPTH.lock:
         if _DEPTH.count == 0:
             _DEPTH.level = logging.getLogLevel()
-            logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+            logging.setLogLevel(_SILENT)
         _DEPTH.count += 1
         os.environ.setdefault(LOG_LEVEL, "-8")
     try:

@@ -10,6 +10,7 @@ from danet.embedded import embedded_model
 from danet.errors import DetectorError, InputError, MissingExtraError, ModelFileError
 
 
+@pytest.mark.needs("onnxruntime")
 def test_what_is_offered(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("PIL", reason="pictures that browsers upload need Pillow: pip install 'danet-edge[app]'")
+
 from danet.app.choices import HOG, WHOLE_PICTURE
 from danet.app.engines import Engines
 from danet.app.picture import MOST_PIXELS, find_poses, read_upload

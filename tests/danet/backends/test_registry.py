@@ -11,9 +11,15 @@ from danet.backends.registry import BACKENDS, SUFFIXES, load_model
 from danet.errors import BackendError, MissingExtraError, ModelFileError
 
 OPTIONS = BackendOptions()
+NEEDS = {
+    "onnxruntime": pytest.mark.needs("onnxruntime"),
+    "tflite": pytest.mark.needs("ai_edge_litert"),
+    "torch": pytest.mark.needs("torch"),
+}
+"""By backend; what is not here runs on the default install."""
 
 
-@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=NEEDS.get(name, ())) for name in BACKENDS])
 def test_every_backend_can_be_imported_and_loads(name: str) -> None:
     assert callable(importlib.import_module(BACKENDS[name]).load)
 
@@ -51,7 +57,14 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         load_model(tmp_path / "model.onnx", None, OPTIONS)
 
 
-@pytest.mark.parametrize("name", ["model.xml", "MODEL.XML", "model.onnx", "model.Onnx"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "model.xml",
+        "MODEL.XML",
+        *(pytest.param(name, marks=NEEDS["onnxruntime"]) for name in ("model.onnx", "model.Onnx")),
+    ],
+)
 @pytest.mark.parametrize("content", [b"", b"not a model", b"\0" * 1000, b"<net></net>"])
 def test_damaged_files_are_model_file_errors(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
@@ -59,13 +72,14 @@ def test_damaged_files_are_model_file_errors(name: str, content: bytes, tmp_path
         load_model(tmp_path / name, None, OPTIONS)
 
 
+@NEEDS["onnxruntime"]
 def test_a_named_backend_goes_before_the_suffix(tmp_path: Path) -> None:
     (tmp_path / "model.doc").write_bytes(b"not a model")
     with pytest.raises(ModelFileError, match="ONNX Runtime"):
         load_model(tmp_path / "model.doc", "onnxruntime", OPTIONS)
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "torch"])
+@pytest.mark.parametrize("backend", [pytest.param(name, marks=NEEDS[name]) for name in ("onnxruntime", "torch")])
 @pytest.mark.parametrize("options", [BackendOptions(device="GPU"), BackendOptions(precision="bf16")])
 def test_options_that_a_backend_cannot_honour(backend: str, options: BackendOptions, tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"x")

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+pytest.importorskip("torch", reason="what TFLite gives is compared with the network: pip install 'danet-edge[torch]'")
+pytest.importorskip("ai_edge_litert", reason="the extra `tflite` is not installed")
+
 from danet.backends.base import Backend, BackendOptions
 from danet.backends.registry import BACKENDS, load_model
 from danet.backends.tflite_backend import Delegate, TfliteBackend, open_tflite

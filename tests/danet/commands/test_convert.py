@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from danet.estimator import PoseEstimator
 from danet.frame import read_picture
+
+torch = pytest.importorskip("torch", reason="needs the network itself: pip install 'danet-edge[convert]'")
+
 from danet_network.checkpoint import load_checkpoint
 from danet_network.config import DANetConfig
 from danet_network.model import DANet
@@ -48,6 +50,27 @@ def test_pytorch_file_to_both_formats(
     assert all("heatmaps differ by" in line and "0 of 272 keypoints moved" in line for line in lines)
     for name in ("camera.onnx", "camera.xml"):
         same_poses(tiny_checkpoint, out / name, portrait)
+
+
+def test_decoder_is_written_into_the_file(danet: Danet, tiny_checkpoint: Path, portrait: Path, tmp_path: Path) -> None:
+    assert danet("convert", tiny_checkpoint, "--decoder", "dark", "--out", tmp_path).status == 0
+    path = tmp_path / "tiny.xml"
+    with PoseEstimator(path) as dark, PoseEstimator(path, decoder="offset") as offset:
+        spec = load_checkpoint(tiny_checkpoint)[1]
+        (metric,) = spec.metrics
+        noted = replace(spec, metrics=(replace(metric, method=f"{metric.method}, decoder offset"),))
+        assert dark.spec == noted.decoded_by("dark")
+        assert offset.spec == noted
+        image = read_picture(portrait)
+        between = dark.infer(image).keypoints, offset.infer(image).keypoints
+    assert np.abs(between[0] - between[1]).max() > 0.1
+
+
+def test_decoder_of_an_int8_file_is_refused_before_any_work(danet: Danet, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = danet("convert", tmp_path / "none.pt", "--decoder", "dark", "--precision", "fp32", "int8", "--out", out)
+    assert "convert to fp32 with --decoder, then run danet quantize" in done.error()
+    assert not out.exists()
 
 
 # A DANet-72 of the zoo, by the names and shapes of docs/danet.md, section 1

@@ -92,6 +92,7 @@ def test_no_person(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path
     assert (outcome.status, persons_of(outcome.out)) == (0, [])
 
 
+@pytest.mark.needs("onnxruntime")
 def test_options_reach_the_model(danet: Danet, tiny_onnx: Path, scene_file: Path) -> None:
     arguments = ("infer", tiny_onnx, scene_file, "--json", "-")
     plain, flipped = danet(*arguments), danet(*arguments, "--flip-test", "--threads", "1")
@@ -224,7 +225,12 @@ def test_boxes_that_are_no_text(danet: Danet, tiny_ir: Path, scene_file: Path, t
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 @pytest.mark.parametrize(
     ("file", "part"),
-    [("tiny_ir", ".xml"), ("tiny_ir", ".bin"), ("tiny_onnx", ".onnx"), ("tiny_checkpoint", ".safetensors")],
+    [
+        ("tiny_ir", ".xml"),
+        ("tiny_ir", ".bin"),
+        pytest.param("tiny_onnx", ".onnx", marks=pytest.mark.needs("onnxruntime")),
+        pytest.param("tiny_checkpoint", ".safetensors", marks=pytest.mark.needs("torch")),
+    ],
 )
 def test_cut_model(
     danet: Danet, cut: Any, file: str, part: str, share: float, scene_file: Path, request: pytest.FixtureRequest
@@ -242,7 +248,14 @@ def test_ir_without_its_weights(danet: Danet, cut: Any, tiny_ir: Path, scene_fil
     assert ".bin" in danet("infer", model, scene_file).error()
 
 
-@pytest.mark.parametrize("suffix", [".pkl", ".pth", ".pt", ".safetensors", ".onnx", ".xml"])
+@pytest.mark.parametrize(
+    "suffix",
+    [
+        *(pytest.param(one, marks=pytest.mark.needs("torch")) for one in (".pkl", ".pth", ".pt", ".safetensors")),
+        pytest.param(".onnx", marks=pytest.mark.needs("onnxruntime")),
+        ".xml",
+    ],
+)
 def test_pickle_with_a_payload(danet: Danet, payload: Any, scene_file: Path, suffix: str) -> None:
     model, mark = payload(suffix)
     assert model.name in danet("infer", model, scene_file).error()
@@ -254,6 +267,7 @@ def test_no_such_model(danet: Danet, name: str, scene_file: Path, tmp_path: Path
     danet("infer", tmp_path / name if name else "", scene_file).error()
 
 
+@pytest.mark.needs("onnx", "onnxruntime")
 def test_model_that_says_nothing_of_itself(danet: Danet, tiny_onnx: Path, scene_file: Path, tmp_path: Path) -> None:
     import onnx
 

@@ -146,6 +146,7 @@ def test_checkpoint(danet: Danet, tiny_checkpoint: Path) -> None:
     assert "danet convert" in danet("tune", tiny_checkpoint).error()
 
 
+@pytest.mark.needs("onnxruntime")
 def test_a_real_search(danet: Danet, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "TIMING_S", 0.0)
     monkeypatch.setattr(contenders, "FRAME_SIZE", (120, 160))

@@ -8,28 +8,34 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 VIDEO = SHARED / "video" / "walking.avi"
 YOLOX = SHARED / "models" / "yolox_nano.onnx"
 needs_shared = pytest.mark.skipif(not (VIDEO.exists() and YOLOX.exists()), reason="needs ../shared/data")
+FLOAT = 1
+"""onnx.TensorProto.FLOAT, for environments without onnx."""
 
 MakeModel = Callable[..., Path]
 
 
+def _onnx() -> Any:
+    return pytest.importorskip("onnx", reason="detectors of these tests are made by onnx, which is not installed")
+
+
 def save_graph(
     path: Path,
-    nodes: Sequence[onnx.NodeProto],
+    nodes: Sequence[Any],
     shape: Sequence[int | str],
     outputs: Mapping[str, tuple[int, Sequence[int | str]]],
-    dtype: int = TensorProto.FLOAT,
+    dtype: int = FLOAT,
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """An ONNX file of one input `images`; outputs are name -> (type, shape)."""
+    """An ONNX file of one input `images`, of nodes as onnx makes them; outputs are name -> (type, shape)."""
+    onnx = _onnx()
+    helper = onnx.helper
     graph = helper.make_graph(
         list(nodes),
         "g",
@@ -53,8 +59,10 @@ def constant_model(tmp_path: Path) -> MakeModel:
         shape: Sequence[int | str] = (1, 3, 96, 96),
         metadata: Mapping[str, str] | None = None,
         name: str = "detector.onnx",
-        dtype: int = TensorProto.FLOAT,
+        dtype: int = FLOAT,
     ) -> Path:
+        onnx = _onnx()
+        helper, numpy_helper = onnx.helper, onnx.numpy_helper
         nodes = [
             helper.make_node("Constant", [], [key], value=numpy_helper.from_array(np.ascontiguousarray(value), key))
             for key, value in outputs.items()
@@ -77,8 +85,10 @@ def mean_color_model(tmp_path: Path) -> MakeModel:
         factor: float = 1.0,
         shape: Sequence[int | str] = (1, 3, 96, 96),
         channels_last: bool = False,
-        dtype: int = TensorProto.FLOAT,
+        dtype: int = FLOAT,
     ) -> Path:
+        onnx = _onnx()
+        helper, numpy_helper = onnx.helper, onnx.numpy_helper
         axes = [1, 2] if channels_last else [2, 3]
         constants = {
             "zeros": np.zeros((1, 2), np.float32),
@@ -93,14 +103,14 @@ def mean_color_model(tmp_path: Path) -> MakeModel:
             for key, value in constants.items()
         ]
         nodes += [
-            helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["images"], ["floats"], to=FLOAT),
             helper.make_node("ReduceMean", ["floats"], ["means"], axes=axes, keepdims=0),
             helper.make_node("Slice", ["means", "starts", "ends", "axes"], ["two"]),
             helper.make_node("Mul", ["two", "factor"], ["sides"]),
             helper.make_node("Concat", ["zeros", "sides", "rest"], ["row"], axis=1),
             helper.make_node("Unsqueeze", ["row", "axes"], ["output0"]),
         ]
-        return save_graph(tmp_path / "mean.onnx", nodes, shape, {"output0": (TensorProto.FLOAT, (1, 1, 6))}, dtype)
+        return save_graph(tmp_path / "mean.onnx", nodes, shape, {"output0": (FLOAT, (1, 1, 6))}, dtype)
 
     return make
 

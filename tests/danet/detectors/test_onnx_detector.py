@@ -9,7 +9,6 @@ import numpy as np
 import openvino as ov
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto
 
 from danet.detectors.base import Detector
 from danet.detectors.network import open_network
@@ -17,6 +16,8 @@ from danet.detectors.onnx_detector import OnnxDetector
 from danet.embedded import embedded_model
 from danet.errors import DetectorError, InputError, MissingExtraError
 from danet.model_spec import SPEC_KEY
+
+TensorProto = pytest.importorskip("onnx", reason="the detectors are made by onnx, which is not installed").TensorProto
 
 from .conftest import SHARED, YOLOX, MakeModel, iou, matched, needs_shared
 
@@ -248,6 +249,12 @@ def test_walkers_are_found(walking: dict[int, NDArray[np.uint8]], backend: str, 
     others = found.boxes[iou(found.boxes, persons).max(1) < 0.5]
     assert (others[:, 2] < 35).all()
     assert (np.diff(found.scores) <= 0).all()
+
+
+@pytest.mark.parametrize("head", ["end-to-end", "detection-output"])
+def test_a_head_whose_columns_are_not_there(constant_model: MakeModel, head: str) -> None:
+    with pytest.raises(DetectorError, match=rf"none of head '{head}' .*; say another head="):
+        OnnxDetector(constant_model({"a": np.zeros((1, 188, 5), np.float32)}), head=head)
 
 
 @needs_shared

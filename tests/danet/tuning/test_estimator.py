@@ -52,7 +52,7 @@ def test_without_one_the_defaults(model: Path) -> None:
         ({"settings": Settings()}, Settings()),
         ({"settings": Settings(batch_size=16), "threads": 2}, Settings(threads=2, batch_size=16)),
         ({"settings": Settings(streams=2, threads=1), "threads": 2}, Settings(threads=2, streams=2)),
-        ({"backend": "onnxruntime"}, None),
+        pytest.param({"backend": "onnxruntime"}, None, marks=pytest.mark.needs("onnxruntime")),
     ],
 )
 def test_explicit_arguments_go_before_it(

@@ -1,0 +1,60 @@
+"""Processes that may have no more memory: an error in one line, and nobody else is harmed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+resource = pytest.importorskip("resource", reason="limits of memory are set through POSIX's resource")
+if sys.platform == "darwin":
+    pytest.skip("macOS does not keep to RLIMIT_AS", allow_module_level=True)
+
+LIMITED = """
+import resource, sys
+from danet.commands.main import main
+limit = int(sys.argv[1]) << 20
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def limited(mib: int, *arguments: object) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-c", LIMITED, str(mib), *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_model_that_does_not_fit(tiny_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "poses.json"
+    done = limited(450, "infer", tiny_folder / "tiny.xml", tiny_folder / "scene.png", "--json", out)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stderr.startswith("danet: error: ")
+    assert not out.exists()
+
+
+def test_a_giant_picture_that_does_not_fit(tiny_folder: Path, tmp_path: Path) -> None:
+    giant = tmp_path / "giant.png"
+    cv2.imwrite(str(giant), np.zeros((20_000, 20_000), np.uint8))  # 1.2 GB as BGR
+    done = limited(1200, "infer", tiny_folder / "tiny.xml", giant, "--threads", "1")
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    # OpenCV tells of its own allocation, Python of its own; which one is the last straw depends on the machine
+    assert line.startswith("danet: error: ")
+    assert "Failed to allocate 1200000000 bytes" in line or "out of memory" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mib", range(300, 1000, 20))
+def test_no_limit_gives_a_traceback(mib: int, tiny_folder: Path, tmp_path: Path) -> None:
+    """A library of C++ may end the process itself (docs/faults.md); then there is no output, and no half of it."""
+    out = tmp_path / "poses.json"
+    done = limited(mib, "infer", tiny_folder / "tiny.xml", tiny_folder / "scene.png", "--json", out)
+    assert "Traceback" not in done.stderr
+    assert out.exists() == (done.returncode == 0)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []

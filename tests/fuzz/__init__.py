@@ -1,0 +1,1 @@
+"""Fuzzing: `python -m tests.fuzz.run`; see docs/fuzzing.md."""
