@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.faults.cases import GOLDEN
 
 
 @pytest.fixture
@@ -31,10 +34,10 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.fixture
-def tiny_folder(tiny_ir: Path, scene_file: Path, tmp_path: Path) -> Path:
-    """A folder with the tiny network and a picture."""
+def tiny_folder(scene_file: Path, tmp_path: Path) -> Path:
+    """A folder with the golden tiny network and a picture."""
     folder = tmp_path / "given"
     folder.mkdir()
-    for source, name in ((tiny_ir, "tiny.xml"), (tiny_ir.with_suffix(".bin"), "tiny.bin"), (scene_file, "scene.png")):
-        (folder / name).write_bytes(source.read_bytes())
+    for source in (GOLDEN / "tiny.xml", GOLDEN / "tiny.bin", scene_file):
+        shutil.copy(source, folder / source.name)
     return folder
