@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 import nncf
 import openvino as ov
 
-from danet.files import write_beside
+from danet.files import scratch_beside, write_beside
 
 FOLDER = ".danet-quantize"
 """Its name in the output folder. It holds statistics and figures, never a model; it may be deleted."""
@@ -69,10 +68,13 @@ class Workspace:
 
     @contextmanager
     def new_entry(self, key: str) -> Iterator[Path]:
-        """A folder to fill, which is kept under `key` when the block ends well."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder, prefix=f".{key}.") as scratch:
-            filled = Path(scratch) / key
+        """A folder to fill, which is kept under `key` when the block ends well.
+
+        Raises:
+            OSError: as `danet.files.scratch_beside`.
+        """
+        with scratch_beside(self.folder / key) as scratch:
+            filled = scratch / key
             filled.mkdir()
             yield filled
             shutil.rmtree(self.folder / key, ignore_errors=True)

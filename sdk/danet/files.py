@@ -41,6 +41,7 @@ def write_beside(path: Path) -> Iterator[Path]:
     Raises:
         OSError: with the name `path`: it cannot be written, or the disk is full.
     """
+    refuse_folder(path)
     with scratch_beside(path) as scratch:
         temporary = scratch / path.name
         yield temporary
@@ -60,7 +61,6 @@ def scratch_beside(path: Path) -> Iterator[Path]:
     """
     prefix = f".{path.name[:_NAME_LENGTH]}."
     with _named(path):
-        refuse_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent, prefix)
         scratch, lock = _make_locked(path.parent, prefix)

@@ -92,9 +92,9 @@ def flatbuffer_checksum(flatbuffer: bytes) -> str:
 
 def _associated_files(content: bytes, path: Path) -> dict[str, str]:
     """The entries of the appended archive that danet reads, as text; empty where there is no archive."""
-    if not zipfile.is_zipfile(io.BytesIO(content)):
-        return {}
     try:
+        if not zipfile.is_zipfile(io.BytesIO(content)):  # which raises for an archive that says it spans several disks
+            return {}
         if content.count(_ENTRY) > MAX_ENTRIES:  # told before zipfile makes an object of each
             raise ModelSpecError(f"{path}: more than {MAX_ENTRIES} associated files; export it again")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:

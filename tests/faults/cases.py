@@ -6,15 +6,13 @@ import csv
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
-from safetensors.torch import load_file, save_file
 
 from danet.estimator import PoseEstimator
 from danet.scenes.scene import render_scene
@@ -128,25 +126,30 @@ def command_line(line: str, inputs: Path, out: Path) -> list[str]:
     return [str(PROGRAM), *(part.replace("{in}", str(inputs)).replace("{out}", str(out)) for part in line.split())]
 
 
-def make_inputs(folder: Path) -> None:
-    """What the commands read: the golden tiny network, one with other weights, pictures, clips and data."""
+def make_inputs(folder: Path, cases: Sequence[Case] = CASES) -> None:
+    """What these commands read: the golden tiny network, one with other weights, pictures, clips and data."""
     folder.mkdir(parents=True)
+    lines = " ".join(f"{case.new} {case.old}" for case in cases)
     for name in ("tiny.xml", "tiny.bin", "tiny.safetensors"):
         shutil.copy(GOLDEN / name, folder / name)
-    _other_weights(folder)
-    scenes = {name: render_scene(seed, (240, 320), persons=2) for name, seed in (("a", 3), ("b", 4))}
-    for name, scene in scenes.items():
-        cv2.imwrite(str(folder / f"{name}.png"), scene.image)
-        with VideoWriter(folder / f"{name}.avi") as clip:
-            for shift in range(40):
-                clip.write(np.roll(scene.image, 4 * shift, axis=1))
-    with PoseEstimator(folder / "tiny.xml", threads=1) as tiny:
-        _coco(folder / "coco", tiny)
-    (folder / "run.toml").write_text(TRAINING.format(folder=folder / "coco", samples=24))
+    if "{in}/old." in lines:
+        _other_weights(folder)
+    for name, seed in (("a", 3), ("b", 4)):
+        scene = render_scene(seed, (240, 320), persons=2)
+        cv2.imwrite(str(folder / f"{name}.png"), np.asarray(scene.image))
+        if ".avi" in lines:
+            with VideoWriter(folder / f"{name}.avi") as clip:
+                for shift in range(40):
+                    clip.write(np.roll(scene.image, 4 * shift, axis=1))
+    if "coco" in lines or "run.toml" in lines:
+        with PoseEstimator(folder / "tiny.xml", threads=1) as tiny:
+            _coco(folder / "coco", tiny)
+        (folder / "run.toml").write_text(TRAINING.format(folder=folder / "coco", samples=24))
 
 
 def _other_weights(folder: Path) -> None:
     from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
 
     with safe_open(folder / "tiny.safetensors", "pt") as file:
         metadata = file.metadata()
@@ -222,10 +225,14 @@ def _json(path: Path) -> None:
 
 
 def _state(path: Path) -> None:
+    import torch
+
     assert torch.load(path, weights_only=True)["samples_seen"] >= 8
 
 
 def _checkpoint(path: Path) -> None:
+    from safetensors.torch import load_file
+
     assert load_file(path)
 
 

@@ -222,7 +222,7 @@ def kill_writers(cases: list[Case], moments: int, seed: int, log: Path | None = 
     tallies = {case.name: Tally() for case in cases}
     with tempfile.TemporaryDirectory(prefix="danet-kill-") as name:
         folder = Path(name)
-        make_inputs(folder / "in")
+        make_inputs(folder / "in", cases)
         ready = [prepare(case, folder / case.name.replace(" ", "-"), folder / "in") for case in cases]
         for moment in range(moments):
             for prepared in ready:

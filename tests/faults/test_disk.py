@@ -94,7 +94,7 @@ def test_a_full_disk_that_a_library_does_not_tell_of(disk: Disk) -> None:
 )
 def test_every_command_on_a_full_disk(case: Any, danet_process: Callable[..., Any], disk: Disk, tmp_path: Path) -> None:
     """tune goes on to the user's cache folder; video has tests of its own, since it keeps what was done."""
-    make_inputs(tmp_path / "in")
+    make_inputs(tmp_path / "in", [case])
     folder = disk("size=16k")
     done = danet_process(*command_line(case.new, tmp_path / "in", folder)[1:])
     assert done.status == 1, done.err

@@ -6,6 +6,7 @@ It goes on after a finding; only what ends a process (a crash of native code, me
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import os
 import resource
@@ -23,8 +24,8 @@ INSTRUMENTED = (
 """Packages whose branches guide atheris."""
 MEMORY = 1 << 30
 """Bytes that a process may take beyond those that it has after importing its target."""
-WARM = 3
-"""Runs over the corpus before limits: what is imported and allocated on first use is no input's fault."""
+WARM = 8
+"""Files of the corpus before the first input: what is imported and built on first use is no input's fault."""
 
 
 def _limit_memory() -> None:
@@ -101,9 +102,9 @@ def main() -> None:
     corpus = target.corpus()
     prepare()
     session = Session(target.run, Slate(options.slate), options.findings)
-    for _ in range(WARM):
-        for data in islice(corpus.values(), 8):
-            session.try_input(data)
+    for data in islice(corpus.values(), WARM):
+        with contextlib.suppress(Exception):  # it comes again
+            target.run(data)
     _limit_memory()
     if options.atheris:
         _fuzz_with_atheris(options, target.words, target.max_length, corpus, session)

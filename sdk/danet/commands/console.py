@@ -31,10 +31,17 @@ def human() -> Console:
     return _HumanConsole(stderr=True, highlight=False)
 
 
+class _Bar(Progress):
+    def stop(self) -> None:
+        """Rich before 14.1 ends a bar that was never shown by an empty line."""
+        if not self.disable:
+            super().stop()
+
+
 def progress_bar(*more: ProgressColumn) -> Progress:
     """A bar on stderr, with more columns if given; silent where stderr is no terminal."""
     console = human()
-    return Progress(
+    return _Bar(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),

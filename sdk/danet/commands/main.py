@@ -16,6 +16,14 @@ from danet.errors import DanetError
 from danet.printable import one_line
 
 LONGEST_NAME = len("benchmark")
+_NO_MEMORY = (
+    "bad_alloc",
+    "can't alloc",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+)
+"""Words of libstdc++, OpenVINO, the C library, its loader and Python where memory is at an end."""
 
 
 def commands() -> list[Command]:
@@ -65,8 +73,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
-    except MemoryError as error:
-        return _fail(f"out of memory ({str(error) or 'none left'}); give this process more, or smaller input")
+    except (MemoryError, ImportError, RuntimeError) as error:
+        if not _lacks_memory(error):
+            raise
+        return _fail(f"out of memory ({_last_line(error) or 'none left'}); give this process more, or smaller input")
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130
@@ -97,6 +107,16 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Whether there was no more memory: C++ libraries say so in words, and their own loading fails for it."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
+
+
+def _last_line(error: Exception) -> str:
+    """OpenVINO's messages begin with source positions; the last line says what is wrong."""
+    return next(reversed(str(error).strip().splitlines()), "")
 
 
 def _fail(message: str) -> int:

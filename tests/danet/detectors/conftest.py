@@ -63,11 +63,22 @@ def constant_model(tmp_path: Path) -> MakeModel:
     ) -> Path:
         onnx = _onnx()
         helper, numpy_helper = onnx.helper, onnx.numpy_helper
-        nodes = [
-            helper.make_node("Constant", [], [key], value=numpy_helper.from_array(np.ascontiguousarray(value), key))
-            for key, value in outputs.items()
-        ]
         kinds = {key: (helper.np_dtype_to_tensor_dtype(value.dtype), value.shape) for key, value in outputs.items()}
+        # the picture counts for nothing, but is used: OpenVINO 2025 leaves out inputs that are not
+        nothing = numpy_helper.from_array(np.array(0, np.float32), "nothing")
+        nodes = [
+            helper.make_node("Constant", [], ["nothing"], value=nothing),
+            helper.make_node("Cast", ["images"], ["floats"], to=FLOAT),
+            helper.make_node("ReduceMax", ["floats"], ["brightest"], keepdims=0),
+            helper.make_node("Mul", ["brightest", "nothing"], ["zero"]),
+        ]
+        for key, value in outputs.items():
+            constant = numpy_helper.from_array(np.ascontiguousarray(value), key)
+            nodes += [
+                helper.make_node("Constant", [], [f"{key} itself"], value=constant),
+                helper.make_node("Cast", ["zero"], [f"{key} zero"], to=kinds[key][0]),
+                helper.make_node("Add", [f"{key} itself", f"{key} zero"], [key]),
+            ]
         return save_graph(tmp_path / name, nodes, shape, kinds, dtype, metadata)
 
     return make

@@ -18,7 +18,7 @@ def test_defaults_are_those_of_an_untuned_estimator() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"threads": 0}, "threads 0, expected 1 or more"),
+        ({"threads": 0}, "threads 0, expected 1 or more, up to 4096"),
         ({"streams": 0}, r"streams 0, expected 1\.\.64"),
         ({"streams": 65}, r"streams 65, expected 1\.\.64"),
         ({"batch_size": 0}, r"batch_size 0, expected 1\.\.256"),
