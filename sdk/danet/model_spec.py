@@ -29,6 +29,9 @@ Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Refinement = Literal["offset", "dark"]
 PAPER_OFFSETS = (0.25,)
 
+_Check = tuple[bool, str, object, str]
+"""Whether it holds, the field, its value, what was expected."""
+
 
 @dataclass(frozen=True)
 class DecoderSpec:
@@ -69,6 +72,43 @@ class Metric:
     value: float
     data: str
     method: str
+
+
+def _decoder_checks(decoder: DecoderSpec) -> tuple[_Check, ...]:
+    return (
+        (
+            decoder.blur_kernel in range(1, 64, 2),
+            "decoder.blur_kernel",
+            decoder.blur_kernel,
+            "odd, 1..63",
+        ),
+        (len(decoder.offsets) <= 8, "decoder.offsets", decoder.offsets, "8 at most"),
+        (
+            all(-8 <= offset <= 8 for offset in decoder.offsets),
+            "decoder.offsets",
+            decoder.offsets,
+            "numbers in -8..8",
+        ),
+        (decoder.flip_shift in (0, 1), "decoder.flip_shift", decoder.flip_shift, "0 or 1"),
+        (
+            1e-6 <= decoder.heatmap_peak <= 1e6,
+            "decoder.heatmap_peak",
+            decoder.heatmap_peak,
+            "1e-6..1e6",
+        ),
+        (
+            decoder.refinement in get_args(Refinement),
+            "decoder.refinement",
+            decoder.refinement,
+            "/".join(get_args(Refinement)),
+        ),
+        (
+            decoder.refinement == "offset" or not decoder.offsets,
+            "decoder.offsets",
+            decoder.offsets,
+            f"() with refinement {decoder.refinement!r}",
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -115,7 +155,7 @@ class ModelSpec:
         height, width = self.input_size
         count = len(self.keypoints)
         indices = [index for pair in (*self.flip_pairs, *self.skeleton) for index in pair]
-        checks: tuple[tuple[bool, str, object, str], ...] = (
+        checks: tuple[_Check, ...] = (
             (self.color_order == "BGR", "color_order", self.color_order, "'BGR'"),
             (1 <= self.stride <= 64, "stride", self.stride, "1..64"),
             (all(16 <= side <= 4096 for side in (height, width)), "input_size", self.input_size, "sides of 16..4096"),
@@ -143,38 +183,7 @@ class ModelSpec:
             ),
             (all(0 <= index < count for index in indices), "flip_pairs, skeleton", indices, f"indices below {count}"),
             (self.precision in get_args(Precision), "precision", self.precision, "/".join(get_args(Precision))),
-            (
-                self.decoder.blur_kernel in range(1, 64, 2),
-                "decoder.blur_kernel",
-                self.decoder.blur_kernel,
-                "odd, 1..63",
-            ),
-            (len(self.decoder.offsets) <= 8, "decoder.offsets", self.decoder.offsets, "8 at most"),
-            (
-                all(-8 <= offset <= 8 for offset in self.decoder.offsets),
-                "decoder.offsets",
-                self.decoder.offsets,
-                "numbers in -8..8",
-            ),
-            (self.decoder.flip_shift in (0, 1), "decoder.flip_shift", self.decoder.flip_shift, "0 or 1"),
-            (
-                1e-6 <= self.decoder.heatmap_peak <= 1e6,
-                "decoder.heatmap_peak",
-                self.decoder.heatmap_peak,
-                "1e-6..1e6",
-            ),
-            (
-                self.decoder.refinement in get_args(Refinement),
-                "decoder.refinement",
-                self.decoder.refinement,
-                "/".join(get_args(Refinement)),
-            ),
-            (
-                self.decoder.refinement == "offset" or not self.decoder.offsets,
-                "decoder.offsets",
-                self.decoder.offsets,
-                f"() with refinement {self.decoder.refinement!r}",
-            ),
+            *_decoder_checks(self.decoder),
             (all(isfinite(metric.value) for metric in self.metrics), "metrics", self.metrics, "finite values"),
         )
         for valid, name, value, expected in checks:

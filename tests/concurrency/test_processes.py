@@ -132,6 +132,7 @@ with PoseEstimator(model) as estimator:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("what", ["infer", "stream"])
 @pytest.mark.parametrize("file", ["tiny_ir", "tiny_onnx", "tiny_tflite"])
 def test_interrupt_from_the_keyboard(what: str, file: str, request: pytest.FixtureRequest) -> None:

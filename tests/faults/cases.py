@@ -28,7 +28,7 @@ preset = "paper"
 bf16 = false
 workers = 0
 checkpoint_minutes = 0.0
-learning_rate = 0.001
+learning_rate = {rate}
 [[sources]]
 kind = "coco"
 folder = "{folder}"
@@ -144,7 +144,7 @@ def make_inputs(folder: Path, cases: Sequence[Case] = CASES) -> None:
     if "coco" in lines or "run.toml" in lines:
         with PoseEstimator(folder / "tiny.xml", threads=1) as tiny:
             _coco(folder / "coco", tiny)
-        (folder / "run.toml").write_text(TRAINING.format(folder=folder / "coco", samples=24))
+        (folder / "run.toml").write_text(TRAINING.format(rate=1e-3, folder=folder / "coco", samples=24))
 
 
 def _other_weights(folder: Path) -> None:

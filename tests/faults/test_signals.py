@@ -24,6 +24,7 @@ def at_work(process: subprocess.Popen[str]) -> bool:
     return "openvino_intel_cpu_plugin" in Path(f"/proc/{process.pid}/maps").read_text()
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("number", "status", "word"), [(signal.SIGTERM, 143, "terminated"), (signal.SIGINT, 130, "interrupted")]
 )

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tests.faults.cases import TRAINING
 from torch import Tensor
 
 from danet.errors import ModelFileError
@@ -360,27 +361,6 @@ def test_killed_between_a_phase_and_its_validation(minutes: float, config: Train
 # The command
 
 
-CONFIG = """
-network = "danet72"
-preset = "paper"
-bf16 = false
-workers = 0
-checkpoint_minutes = 0.0
-learning_rate = {rate}
-[[sources]]
-kind = "coco"
-folder = "{folder}"
-[[phases]]
-input_size = [64, 64]
-samples = {samples}
-batch = 4
-[validation]
-kind = "coco"
-folder = "{folder}"
-split = "val"
-"""
-
-
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 90
     while not path.exists():
@@ -392,7 +372,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) -> None:
     program = [Path(sys.executable).with_name("danet"), "train", tmp_path / "run.toml", "--threads", "1", "--out"]
     out = tmp_path / "out"
-    text = CONFIG.format(rate=1e-3, folder=coco_folder, samples=4_000)
+    text = TRAINING.format(rate=1e-3, folder=coco_folder, samples=4_000)
     (tmp_path / "run.toml").write_text(text)
     process = subprocess.Popen([*program, out], stderr=subprocess.PIPE, text=True)
     wait_for(out / STATE, process)
@@ -402,7 +382,7 @@ def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) 
     kept = torch.load(out / STATE, weights_only=True)
     assert 0 < kept["samples_seen"] < 4_000
     # now at a rate of 0 and to an end 2 steps away: the weights show what the second run started from
-    (tmp_path / "run.toml").write_text(CONFIG.format(rate=0.0, folder=coco_folder, samples=kept["samples_seen"] + 8))
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=0.0, folder=coco_folder, samples=kept["samples_seen"] + 8))
     done = subprocess.run([*program, out], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
@@ -415,7 +395,7 @@ def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) 
 
 
 def test_run_that_is_stopped_goes_on(coco_folder: Path, danet: Callable[..., Any], tmp_path: Path) -> None:
-    (tmp_path / "run.toml").write_text(CONFIG.format(rate=1e-3, folder=coco_folder, samples=16))
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=1e-3, folder=coco_folder, samples=16))
     command = ("train", tmp_path / "run.toml", "--out", tmp_path / "out", "--threads", "1")
     for stop, seen in ((9, 8), (9, 8), (16, 16)):
         danet(*command, "--stop-at", stop)
@@ -464,13 +444,13 @@ def coco_miniature(folder: Path, scenes: int, persons: int) -> int:
 def test_config_that_cannot_be_run(
     danet: Callable[..., Any], coco_folder: Path, change: tuple[str, str], message: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "run.toml").write_text(CONFIG.format(rate=1, folder=coco_folder, samples=8).replace(*change))
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8).replace(*change))
     assert message in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
 
 
 def test_missing_config_and_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
     assert "No such file" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
-    (tmp_path / "run.toml").write_text(CONFIG.format(rate=1, folder=coco_folder, samples=8))
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8))
     error = danet(
         "train", tmp_path / "run.toml", "--out", tmp_path / "out", "--init", tmp_path / "no.safetensors"
     ).error()

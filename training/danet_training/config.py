@@ -9,6 +9,7 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from danet.bounded_file import read_at_most
 from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS
 from danet_network.config import Preset
@@ -139,8 +140,7 @@ def load_config(path: Path) -> TrainConfig:
             with which the loop could not run.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONFIG_BYTES + 1)
+        data = read_at_most(path, MAX_CONFIG_BYTES)
         values = {} if len(data) > MAX_CONFIG_BYTES else tomllib.loads(data.decode("utf-8"))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -63,7 +64,8 @@ def _write(path: Path, text: str) -> None:
         with write_beside(path) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="replace", newline="\n")
     except OSError as error:
-        raise InputError(f"{path}: not written ({error.strerror or error}); give a folder with free space") from error
+        reason = os.strerror(error.errno) if error.errno else error
+        raise InputError(f"{path}: not written ({reason}); give a folder with free space") from error
 
 
 def _sound(report: Report) -> Report:

@@ -121,17 +121,13 @@ def test_read_only_file_system(danet: Danet, tiny_ir: Path) -> None:
     assert "/proc" in outcome.error()
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_interrupt(danet_process: Danet, tiny_ir: Path, tmp_path: Path) -> None:
     import signal
     import time
 
     command = [PROGRAM, "infer", tiny_ir, "x.png", "--boxes", "-"]
-    # tests that run as a shell's background job have it ignored, and a process inherits that
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stderr is not None
     time.sleep(3)  # it waits for boxes now

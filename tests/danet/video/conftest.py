@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -96,21 +95,6 @@ def no_thread_left_behind() -> Iterator[None]:
 
 
 @pytest.fixture
-def mounted(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+def mounted(disk: Callable[[str], Path]) -> Callable[[str], Path]:
     """Mounts a file system in memory of so many bytes ("32k", "2m"), for the time of a test."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-
-    def mount(size: str) -> Path:
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "danet-test", str(folder)]
-        try:
-            done = subprocess.run(command, capture_output=True, check=False).returncode == 0
-        except FileNotFoundError:
-            done = False
-        if not done:
-            pytest.skip("mounting a small tmpfs is not permitted here")
-        return folder
-
-    yield mount
-    if folder.is_mount():
-        subprocess.run(["umount", str(folder)], check=True)
+    return lambda size: disk(f"size={size}")
