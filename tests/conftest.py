@@ -194,7 +194,8 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
         from danet_converters.export import TARGETS, export
 
         target = next(one for one in TARGETS if (one.format, one.label) == (kind, label))
-        return export(tiny_checkpoint, target, tiny_checkpoint.parent / f"exported-{kind}").path
+        folder = "exported-tflite" if kind == "tflite" else "exported"
+        return export(tiny_checkpoint, target, tiny_checkpoint.parent / folder).path
 
     return make
 
