@@ -72,6 +72,8 @@ class LoadReport:
     start: ProcessSample
     middle: ProcessSample
     end: ProcessSample
+    rss_mib: tuple[float, ...]
+    """Median of each tenth of the run."""
     grown_mib: float | None
     """None: the run was too short to tell."""
 
@@ -144,6 +146,7 @@ def _report(
         start=samples[0],
         middle=samples[len(samples) // 2],
         end=samples[-1],
+        rss_mib=tuple(float(np.median(part)) for part in np.array_split([one.rss_mib for one in samples], 10)),
         grown_mib=_grown(samples, seconds),
     )
 
@@ -169,6 +172,7 @@ def _print(report: LoadReport, console: Console) -> None:
     for name in ("start", "middle", "end"):
         at = getattr(report, name)
         console.print(f"{name}: RSS {at.rss_mib:.1f} MiB, {at.threads} threads, {at.handles} handles")
+    console.print(f"RSS by tenths of the run, MiB: {' '.join(f'{mib:.0f}' for mib in report.rss_mib)}")
     console.print(
         f"{report.calls} calls, {report.persons} persons in {report.seconds:.0f} s by {report.clients} clients; "
         f"{report.reopened} times reopened, {report.expected_errors} errors as expected, "

@@ -57,8 +57,10 @@ class Slot:
         return PoseEstimator(self._model, backend=self._backend)
 
     def reopen(self) -> None:
-        """Put a new estimator here, then close the old one, which other threads may be using."""
-        old, self.estimator = self.estimator, self._open()
+        """Put a new estimator here, ready for any number of persons, then close the old one, which others may use."""
+        new = self._open()
+        new.warm_up()
+        old, self.estimator = self.estimator, new
         old.close()
 
 
@@ -78,7 +80,7 @@ class Client:
         self.latencies: list[tuple[int, float]] = []
         """Slot's index and seconds of each `infer`."""
         self.since: float | None = None
-        """When the call began that is waited for."""
+        """When the call began whose answer is waited for; None between calls and while a model is opened."""
         self.stopping = threading.Event()
         self._slots, self._jobs = slots, jobs
         self._random = random.Random(number)
@@ -109,6 +111,7 @@ class Client:
 
     def _once(self, index: int, slot: Slot, used: PoseEstimator) -> None:
         if self.kind == "reopen" and time.monotonic() >= self._reopen_at:
+            self.since = None  # compiling under load may take longer than an answer
             slot.reopen()
             self.reopened += 1
             self._reopen_at = time.monotonic() + REOPEN_EVERY_S

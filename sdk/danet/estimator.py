@@ -167,6 +167,22 @@ class PoseEstimator:
             skeleton=self.spec.skeleton,
         )
 
+    def warm_up(self) -> None:
+        """Run each batch size once, so that no later call pays for it.
+
+        Backends plan a batch size, OpenVINO compiles it, when the first call needs it: a call with a number of persons
+        that was not there before then takes a second or more. A camera app, or a server that puts a new model in the
+        place of an old one, calls this first.
+
+        Raises:
+            BackendError: the model failed to run, gave another shape, or the estimator is closed.
+        """
+        with in_flight():
+            opened = self._still_open()
+            for model in (opened.single, opened.streaming):
+                for size in model.sizes:
+                    model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
+
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.
 
@@ -177,11 +193,15 @@ class PoseEstimator:
             return self._heatmaps(crops, self._still_open().single)
 
     def _heatmaps(self, crops: NDArray[np.uint8], model: BatchedModel) -> NDArray[np.float32]:
-        shape = (len(self.spec.keypoints), *self.spec.heatmap_size)
+        shape = self._heatmap_shape
         heatmaps = model.run(crops, shape)
         if not self.flip_test:
             return heatmaps
         return average_flipped(heatmaps, model.run(np.ascontiguousarray(crops[:, :, ::-1]), shape), self.spec)
+
+    @property
+    def _heatmap_shape(self) -> tuple[int, int, int]:
+        return (len(self.spec.keypoints), *self.spec.heatmap_size)
 
     def _still_open(self) -> OpenedModel:
         opened = self._opened

@@ -15,7 +15,7 @@ from danet_benchmarks.load import GROWN_MIB, LoadReport, load, main
 from danet_benchmarks.process_sample import ProcessSample
 
 AT = ProcessSample(100.0, 20, 10)
-GOOD = LoadReport(9.0, 16, 5, 9, 1, 2, (), 0, (), (), (1, 2), (1.0, 2.0), AT, AT, AT, 1.0)
+GOOD = LoadReport(9.0, 16, 5, 9, 1, 2, (), 0, (), (), (1, 2), (1.0, 2.0), AT, AT, AT, (100.0,) * 10, 1.0)
 
 
 def test_nothing_to_complain_of() -> None:
@@ -46,6 +46,8 @@ def test_program(tiny_ir: Path, tmp_path: Path) -> None:
     assert told["reopened"] >= 1
     assert told["expected_errors"] >= 1
     assert told["wrong_results"] == 0
+    assert len(told["rss_mib"]) == 10
+    assert min(told["rss_mib"]) > 10
     assert [one["calls"] > 0 for one in told["estimators"]] == [True, True]
 
 

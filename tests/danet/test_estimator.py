@@ -298,6 +298,20 @@ def test_only_a_few_batch_sizes_are_used(batch_size: int | None, allowed: set[in
         assert sum(backend.sizes) >= count
 
 
+def test_warm_up_runs_each_batch_size_once() -> None:
+    backend = SpotBackend()
+    estimator = estimator_of(backend, batch_size=6)
+    estimator.warm_up()
+    assert set(backend.sizes) == {1, 2, 4, 6}
+    warmed = set(backend.sizes)
+    estimator.infer(FRAME, boxes_of(PERSONS))
+    list(estimator.stream([(FRAME, boxes_of(PERSONS))]))
+    assert set(backend.sizes) == warmed
+    estimator.close()
+    with pytest.raises(BackendError, match="closed"):
+        estimator.warm_up()
+
+
 @pytest.mark.parametrize("boxes", [[], np.empty((0, 4))])
 def test_nobody_does_not_run_the_model(boxes: Any) -> None:
     backend = SpotBackend()

@@ -10,6 +10,7 @@ import gradio as gr
 from danet.app.choices import Choices
 from danet.app.engines import Engines
 from danet.app.handlers import Handlers
+from danet.app.local_blocks import LocalBlocks
 from danet.embedded import PORTRAIT
 
 DELETE_EVERY_S, DELETE_AFTER_S = 300, 3600
@@ -46,7 +47,7 @@ class Controls:
 def build_page(engines: Engines) -> gr.Blocks:
     """The page that offers `engines.choices`."""
     handlers = Handlers(engines)
-    page = gr.Blocks(title="danet", analytics_enabled=False, delete_cache=(DELETE_EVERY_S, DELETE_AFTER_S))
+    page = LocalBlocks(title="danet", analytics_enabled=False, delete_cache=(DELETE_EVERY_S, DELETE_AFTER_S))
     with page:
         gr.Markdown(TITLE)
         controls = _controls(engines.choices)
