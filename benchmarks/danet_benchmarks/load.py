@@ -5,13 +5,14 @@
 Each client thread takes an estimator and a frame with 0 to 12 boxes by chance, and compares the answer, bit by bit,
 with the one that the same estimator gave alone at the start. One client puts a new estimator in the place of an old one
 and closes that, in the midst of the others' calls; one makes mistakes on purpose; two use `stream`. The exit status is
-1 after a wrong answer, an error that nobody provoked, a client that waited `STUCK_S` for an answer, or memory that grew
-by more than `GROWN_MIB`.
+1 after a wrong answer, an error that nobody provoked, a client that waited `STUCK_S` for an answer, or memory of more
+than `LEFT_MIB` that is not freed when all estimators are closed.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
@@ -25,17 +26,16 @@ from rich.console import Console
 from rich.table import Table
 
 from danet.files import write_beside
+from danet_benchmarks.heap import allocated_mib
 from danet_benchmarks.load_clients import Client, Slot, make_jobs, start_clients
 from danet_benchmarks.process_sample import ProcessSample, sample
 
 STUCK_S = 60.0
 """Longest time that an answer may take."""
-GROWN_MIB = 40.0
-"""Growth of resident memory that is no leak yet: the median of the last fifth against that of the second."""
+LEFT_MIB = 40.0
+"""What may stay allocated after the last estimator is closed: the libraries' own. Resident memory is only told."""
 EVERY_S = 1.0
 """Between two looks at the process."""
-TELLING_S = 60.0
-"""Of shorter runs the memory is not judged: it is still the warm-up's."""
 
 
 @dataclass(frozen=True)
@@ -73,9 +73,9 @@ class LoadReport:
     middle: ProcessSample
     end: ProcessSample
     rss_mib: tuple[float, ...]
-    """Median of each tenth of the run."""
-    grown_mib: float | None
-    """None: the run was too short to tell."""
+    """Median of each tenth of the run, one after the other."""
+    left_mib: float | None
+    """Allocated when all estimators are closed, more than before the first was opened; None: it cannot be told."""
 
     def complaints(self) -> list[str]:
         """What went wrong, in words; empty if nothing did."""
@@ -84,14 +84,15 @@ class LoadReport:
             said.append(f"{self.wrong_results} wrong results")
         if self.stuck:
             said.append(f"clients {list(self.stuck)} had no answer for {STUCK_S:.0f} s")
-        if self.grown_mib is not None and self.grown_mib > GROWN_MIB:
-            said.append(f"memory grew by {self.grown_mib:.1f} MiB")
+        if self.left_mib is not None and self.left_mib > LEFT_MIB:
+            said.append(f"{self.left_mib:.1f} MiB were not freed")
         return said
 
 
 def load(models: Sequence[str], backend: str | None, threads: int, estimators: int, seconds: float) -> LoadReport:
     """Keep `threads` clients at work on `estimators` estimators, of the models in turn, for so long."""
     jobs = make_jobs()
+    before = allocated_mib()
     slots = [Slot(models[index % len(models)], backend, jobs) for index in range(estimators)]
     process, start = psutil.Process(), time.monotonic()
     samples = [sample(process)]
@@ -108,11 +109,18 @@ def load(models: Sequence[str], backend: str | None, threads: int, estimators: i
         client.thread.join(max(0.0, deadline - time.monotonic()))
     hung = {client.number for client in clients if client.thread.is_alive()}
     stuck = tuple(sorted(hung.union(stuck)))
-    report = _report(time.monotonic() - start, clients, slots, samples, stuck)
+    seconds = time.monotonic() - start
+    left = None
     if not hung:
         for slot in slots:
             slot.estimator.close()
-    return report
+        gc.collect()
+        left = _difference(allocated_mib(), before)
+    return _report(seconds, clients, slots, samples, stuck, left)
+
+
+def _difference(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one - other
 
 
 def _stuck(clients: Sequence[Client]) -> tuple[int, ...]:
@@ -127,6 +135,7 @@ def _report(
     slots: Sequence[Slot],
     samples: list[ProcessSample],
     stuck: tuple[int, ...],
+    left_mib: float | None,
 ) -> LoadReport:
     plain = [client for client in clients if client.kind == "infer" and client.latencies]
     medians = [1000 * float(np.median([taken for _, taken in client.latencies])) for client in plain]
@@ -146,8 +155,10 @@ def _report(
         start=samples[0],
         middle=samples[len(samples) // 2],
         end=samples[-1],
-        rss_mib=tuple(float(np.median(part)) for part in np.array_split([one.rss_mib for one in samples], 10)),
-        grown_mib=_grown(samples, seconds),
+        rss_mib=tuple(
+            float(np.median(part)) for part in np.array_split([one.rss_mib for one in samples], min(10, len(samples)))
+        ),
+        left_mib=left_mib,
     )
 
 
@@ -155,13 +166,6 @@ def _figures(index: int, slot: Slot, clients: Sequence[Client]) -> EstimatorFigu
     taken = [seconds for client in clients for place, seconds in client.latencies if place == index]
     p50, p99, most = 1000 * np.percentile(taken or [0.0], (50, 99, 100))
     return EstimatorFigures(slot.name, len(taken), float(p50), float(p99), float(most))
-
-
-def _grown(samples: Sequence[ProcessSample], seconds: float) -> float | None:
-    if seconds < TELLING_S:
-        return None
-    rss, fifth = [one.rss_mib for one in samples], len(samples) // 5
-    return float(np.median(rss[-fifth:]) - np.median(rss[fifth : 2 * fifth]))
 
 
 def _print(report: LoadReport, console: Console) -> None:
@@ -180,12 +184,8 @@ def _print(report: LoadReport, console: Console) -> None:
     )
     calls, medians = report.client_calls, report.client_p50_ms
     console.print(
-        f"clients of infer alone: {calls[0]} to {calls[1]} calls, p50 {medians[0]:.1f} to {medians[1]:.1f} ms; "
-        + (
-            "too short to tell memory's growth"
-            if report.grown_mib is None
-            else f"memory grew by {report.grown_mib:.1f} MiB"
-        )
+        f"clients of infer alone: {calls[0]} to {calls[1]} calls, p50 {medians[0]:.1f} to {medians[1]:.1f} ms"
+        + ("" if report.left_mib is None else f"; {report.left_mib:.1f} MiB not freed after closing")
     )
 
 

@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError
@@ -22,10 +22,10 @@ from danet.errors import ModelFileError, ModelSpecError
 from danet.files import write_beside
 from danet.model_spec import MAX_SPEC_BYTES, SPEC_KEY, ModelSpec
 from danet_network import restricted_pickle
-from danet_network.config import FAMILY, DANetConfig, Preset, danet_config
+from danet_network.config import DANetConfig
 from danet_network.count import count
 from danet_network.model import STRIDE, DANet
-from danet_network.weights import build, compare, expected_shapes, recognise, refuse_foreign
+from danet_network.weights import KNOWN, build, compare, expected_shapes, recognise, refuse_foreign
 from danet_network.zoo import convert_zoo, preset_spec, zoo_spec
 
 CONFIG_KEY = "danet.config"
@@ -262,8 +262,7 @@ def _unwrapped(values: object) -> dict[str, Tensor]:
 
 def _recognised(tensors: dict[str, Tensor]) -> DANetConfig:
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    configs = [danet_config(name, preset) for preset in get_args(Preset) for name in FAMILY]
-    return recognise({config: compare(shapes, expected_shapes(config)) for config in configs}, len(tensors))
+    return recognise({config: compare(shapes, expected_shapes(config)) for config in KNOWN}, len(tensors))
 
 
 def _read_zoo(data: bytes) -> _Content:

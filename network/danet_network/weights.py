@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeGuard
+from functools import cache, lru_cache
+from typing import TypeGuard, get_args
 
 import torch
 from torch import Tensor, nn
 
 from danet.errors import ModelFileError
-from danet_network.config import DANetConfig
+from danet_network.config import FAMILY, DANetConfig, Preset, danet_config
 from danet_network.model import DANet
 
 Shape = tuple[int, ...]
@@ -22,6 +22,8 @@ LISTED = 8
 """Tensors of each kind that an error names."""
 _TENSORS_OF_A_LAYER = 10
 """Least number of tensors in an orthogonal layer, counters aside: two BN and two convolutions."""
+KNOWN = tuple(danet_config(name, preset) for preset in get_args(Preset) for name in FAMILY)
+"""What a file without a config may be."""
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
@@ -93,10 +95,18 @@ def meta_network(config: DANetConfig) -> DANet:
         return DANet(config)
 
 
-@lru_cache(maxsize=32)
 def expected_shapes(config: DANetConfig) -> Mapping[str, Shape]:
     """Name and shape of each tensor of a network, batch counters included."""
+    return _known_shapes(config) if config in KNOWN else _other_shapes(config)
+
+
+def _shapes(config: DANetConfig) -> Mapping[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in meta_network(config).state_dict().items()}
+
+
+# apart: each file without a config is compared with all of KNOWN, whose shapes take seconds to find again
+_known_shapes = cache(_shapes)
+_other_shapes = lru_cache(maxsize=32)(_shapes)
 
 
 def build(tensors: Mapping[str, Tensor], config: DANetConfig) -> DANet:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from danet.backends import null_backend
 from danet_benchmarks import load as program
-from danet_benchmarks.load import GROWN_MIB, LoadReport, load, main
+from danet_benchmarks.load import LEFT_MIB, LoadReport, load, main
 from danet_benchmarks.process_sample import ProcessSample
 
 AT = ProcessSample(100.0, 20, 10)
@@ -20,7 +20,7 @@ GOOD = LoadReport(9.0, 16, 5, 9, 1, 2, (), 0, (), (), (1, 2), (1.0, 2.0), AT, AT
 
 def test_nothing_to_complain_of() -> None:
     assert GOOD.complaints() == []
-    assert replace(GOOD, grown_mib=None).complaints() == []
+    assert replace(GOOD, left_mib=None).complaints() == []
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_nothing_to_complain_of() -> None:
         (replace(GOOD, wrong_results=2), "2 wrong results"),
         (replace(GOOD, unexpected_errors=("client 3: OSError: x",)), "unexpected error: client 3: OSError: x"),
         (replace(GOOD, stuck=(4,)), "no answer for"),
-        (replace(GOOD, grown_mib=GROWN_MIB + 1), "memory grew"),
+        (replace(GOOD, left_mib=LEFT_MIB + 1), "not freed"),
     ],
 )
 def test_what_is_wrong_is_told(bad: LoadReport, word: str) -> None:
@@ -46,7 +46,7 @@ def test_program(tiny_ir: Path, tmp_path: Path) -> None:
     assert told["reopened"] >= 1
     assert told["expected_errors"] >= 1
     assert told["wrong_results"] == 0
-    assert len(told["rss_mib"]) == 10
+    assert 2 <= len(told["rss_mib"]) <= 10
     assert min(told["rss_mib"]) > 10
     assert [one["calls"] > 0 for one in told["estimators"]] == [True, True]
 

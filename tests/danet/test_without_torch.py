@@ -81,6 +81,7 @@ print(poses.keypoints.shape, "torch" in sys.modules)
 
 NEED_AN_EXTRA = {
     "danet.app.handlers",
+    "danet.app.local_blocks",
     "danet.app.page",
     "danet.app.picture",
     "danet.app.server",
