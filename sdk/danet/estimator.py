@@ -179,9 +179,10 @@ class PoseEstimator:
         """
         with in_flight():
             opened = self._still_open()
-            for model in (opened.single, opened.streaming):
-                for size in model.sizes:
-                    model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
+            # `infer` and `stream` may share a backend
+            uses = {(id(one.backend), size): one for one in (opened.single, opened.streaming) for size in one.sizes}
+            for (_, size), model in uses.items():
+                model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.

@@ -21,7 +21,7 @@ from danet.frame import read_picture
 pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'danet-edge[app]'")
 
 SERVER = """
-import signal, sys
+import sys
 from pathlib import Path
 
 def watch(event, arguments):
