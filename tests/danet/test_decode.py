@@ -237,6 +237,8 @@ def dark_one(heatmap: NDArray[np.float64], kernel: int) -> tuple[NDArray[np.floa
     height, width = blurred.shape
     first, second = np.sort(blurred.ravel())[[-1, -2]]
     row, column = (int(index) for index in np.unravel_index(blurred.argmax(), blurred.shape))
+    if first <= 0:  # no response anywhere: its logarithm, and a top between cells, are not defined
+        return np.array([column, row], float), float(first - second), -1.0
     r, c = min(max(row, 1), height - 2), min(max(column, 1), width - 2)
     logs = np.log(np.maximum(blurred / first, 1e-10))
     dx, dy = (logs[r, c + 1] - logs[r, c - 1]) / 2, (logs[r + 1, c] - logs[r - 1, c]) / 2

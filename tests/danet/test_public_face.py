@@ -105,3 +105,16 @@ def test_the_runtime_starts_without_heavy_libraries() -> None:
     program = f"import sys, danet; print([name for name in {heavy} if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+def test_importing_danet_imports_nothing_slow() -> None:
+    """An app that opens its camera first does not wait for what it asks for later."""
+    code = "import sys, danet; print(sorted({'numpy', 'cv2', 'openvino', 'danet.estimator'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_names_that_do_not_exist() -> None:
+    with pytest.raises(AttributeError, match="module 'danet' has no attribute 'PoseEstimater'"):
+        danet.PoseEstimater  # noqa: B018
+    assert set(danet.__all__) <= set(dir(danet))

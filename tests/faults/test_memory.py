@@ -16,6 +16,7 @@ if sys.platform == "darwin":
 
 LIMITED = """
 import resource, sys
+import danet.estimator  # NumPy's libraries end the process where they cannot start their threads
 from danet.commands.main import main
 limit = int(sys.argv[1]) << 20
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -31,7 +31,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from danet.embedded import embedded_model
     from danet.estimator import PoseEstimator
-    from danet.tuning.situation import model_files
+    from danet.model_files import model_files
 
     path = embedded_model(options.model) or Path(options.model)
     cpu = read_cpu()

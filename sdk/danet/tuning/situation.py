@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, fields
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from danet.backends.registry import SUFFIXES
@@ -61,30 +59,13 @@ def backend_of(path: Path, backend: str | None) -> str | None:
     return backend or SUFFIXES.get(path.suffix.lower())
 
 
-def model_files(path: Path) -> tuple[Path, ...]:
-    """The files that make up a model: an IR keeps its weights beside it."""
-    return (path, path.with_suffix(".bin")) if path.suffix.lower() == ".xml" else (path,)
-
-
-def model_sha256(path: Path) -> str:
-    """SHA-256, in hex, of the files of a model one after the other.
-
-    Raises:
-        OSError: one cannot be read.
-    """
-    digest = hashlib.sha256()
-    for part in model_files(path):
-        with part.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
 def _words(value: object) -> str:
     return ", ".join(map(str, value)) or "none" if isinstance(value, tuple) else str(value)
 
 
 def _version(*distributions: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and seldom needed
+
     for name in distributions:
         try:
             return version(name)

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from danet.model_files import model_sha256
 from danet.tuning.record import LoadFigure, PrecisionFigure, Tuning
 from danet.tuning.settings import Settings
-from danet.tuning.situation import model_sha256, read_situation
+from danet.tuning.situation import read_situation
 
 TUNED = Settings(threads=1, batch_size=4, streams=2, stream_batch_size=1)
 

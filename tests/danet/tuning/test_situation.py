@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from danet.cpu import read_cpu
-from danet.tuning.situation import Situation, backend_of, model_sha256, read_situation
+from danet.model_files import model_sha256
+from danet.tuning.situation import Situation, backend_of, read_situation
 
 HERE = Situation("A CPU", 4, ("AVX2",), "1.0", "openvino", "2026.1")
 
