@@ -69,7 +69,7 @@ class BatchedModel:
         Raises:
             BackendError: the model failed to run, or gave another shape.
         """
-        heatmaps = np.empty((len(crops), *shape), np.float32)
+        parts = []
         start = 0
         for size, persons in plan_batches(len(crops), self.sizes):
             batch = crops[start : start + persons]
@@ -81,6 +81,8 @@ class BatchedModel:
                     f"the model answered {answer.shape}, its spec promises {(size, *shape)}; "
                     "check keypoints, input_size and stride of the spec"
                 )
-            heatmaps[start : start + persons] = answer[:persons]
+            parts.append(answer[:persons])
             start += persons
-        return heatmaps
+        if len(parts) == 1:
+            return parts[0].astype(np.float32, copy=False)  # a copy less for the most frequent case
+        return np.concatenate(parts, dtype=np.float32) if parts else np.empty((0, *shape), np.float32)

@@ -42,6 +42,7 @@ def blur(heatmaps: NDArray[np.float32], kernel: int) -> NDArray[np.float32]:
         return heatmaps
     height, width = heatmaps.shape[2:]
     rows, columns = _blur_matrix(height, kernel), _blur_matrix(width, kernel)
+    # a product to each map: one for all of them would be faster, and its rounding depend on how many there are
     return np.asarray(rows @ heatmaps @ columns, np.float32)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
@@ -26,6 +26,7 @@ from danet.in_flight import in_flight
 from danet.model_spec import ModelSpec, Precision, Refinement
 from danet.opened_model import OpenedModel, model_path, open_model
 from danet.poses import Poses
+from danet.shares import Work
 from danet.tuning.saved import NOT_LOOKED_FOR, FoundTuning, find_tuning
 from danet.tuning.settings import Settings
 from danet.tuning.situation import backend_of
@@ -131,24 +132,31 @@ class PoseEstimator:
     def infer_batch(self, frames: Sequence[FrameAndBoxes]) -> list[Poses]:
         """The poses of several frames; their persons share network batches. See `infer`."""
         with in_flight():
-            return self._infer(frames, self._still_open().single)
+            return self._infer(frames, self._still_open().do)
 
-    def _infer(self, frames: Sequence[FrameAndBoxes], model: BatchedModel) -> list[Poses]:
+    def _infer(self, frames: Sequence[FrameAndBoxes], do: Callable[[int, Work], None]) -> list[Poses]:
         pictures = [as_bgr(frame) for frame, _ in frames]
         boxes = [
             as_boxes(raw, self.box_format, picture.shape[:2])
             for picture, (_, raw) in zip(pictures, frames, strict=True)
         ]
         affines = [crop_affines(one, self.spec) for one in boxes]
-        ends = np.cumsum([0, *map(len, boxes)])
-        crops = np.empty((ends[-1], *self.spec.input_size, 3), np.uint8)
-        spans = [slice(*span) for span in pairwise(ends.tolist())]
-        for picture, affine, span in zip(pictures, affines, spans, strict=True):
-            crop_persons(picture, affine, self.spec, out=crops[span])
-        points, scores = decode(self._heatmaps(crops, model), self.spec)
+        ends = np.cumsum([0, *map(len, boxes)]).tolist()
+        points = np.empty((ends[-1], len(self.spec.keypoints), 2), np.float32)
+        scores = np.empty(points.shape[:2], np.float32)
+
+        def work(persons: slice, model: BatchedModel) -> None:
+            crops = np.empty((persons.stop - persons.start, *self.spec.input_size, 3), np.uint8)
+            for picture, affine, first in zip(pictures, affines, ends[:-1], strict=True):
+                here = slice(max(persons.start - first, 0), max(persons.stop - first, 0))
+                at = max(first - persons.start, 0)
+                crop_persons(picture, affine[here], self.spec, out=crops[at : at + len(affine[here])])
+            points[persons], scores[persons] = decode(self._heatmaps(crops, model), self.spec)
+
+        do(ends[-1], work)
         return [
-            self._poses(picture, box, to_frame(points[span], affine), scores[span])
-            for picture, box, affine, span in zip(pictures, boxes, affines, spans, strict=True)
+            self._poses(picture, box, to_frame(points[start:end], affine), scores[start:end])
+            for picture, box, affine, (start, end) in zip(pictures, boxes, affines, pairwise(ends), strict=True)
         ]
 
     def _poses(
@@ -178,11 +186,9 @@ class PoseEstimator:
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
         with in_flight():
-            opened = self._still_open()
-            # `infer` and `stream` may share a backend
-            uses = {(id(one.backend), size): one for one in (opened.single, opened.streaming) for size in one.sizes}
-            for (_, size), model in uses.items():
-                model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
+            for model in self._still_open().models():
+                for size in model.sizes:
+                    model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.
@@ -190,8 +196,14 @@ class PoseEstimator:
         Raises:
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
+        heatmaps = np.empty((len(crops), *self._heatmap_shape), np.float32)
+
+        def work(persons: slice, model: BatchedModel) -> None:
+            heatmaps[persons] = self._heatmaps(crops[persons], model)
+
         with in_flight():
-            return self._heatmaps(crops, self._still_open().single)
+            self._still_open().do(len(crops), work)
+        return heatmaps
 
     def _heatmaps(self, crops: NDArray[np.uint8], model: BatchedModel) -> NDArray[np.float32]:
         shape = self._heatmap_shape
@@ -249,7 +261,7 @@ class PoseEstimator:
 
     def _infer_streamed(self, frame: Any, boxes: Any) -> Poses:
         with in_flight():
-            return self._infer([(frame, boxes)], self._still_open().streaming)[0]
+            return self._infer([(frame, boxes)], self._still_open().do_streamed)[0]
 
     def close(self) -> None:
         """Free the model. Later calls raise BackendError; closing twice does no harm.

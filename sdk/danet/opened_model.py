@@ -11,6 +11,7 @@ from danet.backends.registry import load_model
 from danet.batching import BatchedModel, batch_sizes
 from danet.embedded import embedded_model, embedded_names
 from danet.errors import BackendError, ModelFileError
+from danet.shares import Shares, Work, share_count
 from danet.tuning.settings import Settings
 
 
@@ -23,9 +24,29 @@ class OpenedModel:
     """As they are really used: a file may fix its batch sizes."""
     single: BatchedModel
     streaming: BatchedModel
+    shares: Shares
+    """Of the calls that `single` would make."""
+
+    def do(self, persons: int, work: Work) -> None:
+        """Have `work` do the persons of one call of `infer`; see `Shares.do`."""
+        self.shares.do(persons, self.single, work)
+
+    def do_streamed(self, persons: int, work: Work) -> None:
+        """Have `work` do the persons of one frame of `stream`: in shares, unless whole calls go side by side."""
+        if self.settings.streams > 1:
+            work(slice(0, persons), self.streaming)
+        else:
+            self.shares.do(persons, self.streaming, work)
+
+    def models(self) -> list[BatchedModel]:
+        """Each that calls may use, once."""
+        shared = self.shares.opened_model()
+        found = [self.single, self.streaming, *([] if shared is None else [shared])]
+        return list({id(one.backend): one for one in found}.values())
 
     def close(self) -> None:
         """Free the model. Calling it twice does no harm."""
+        self.shares.close()
         self.single.backend.close()
         if self.streaming.backend is not self.single.backend:
             self.streaming.backend.close()
@@ -57,8 +78,13 @@ def open_model(
     if fixed := loaded.batch_sizes:
         sizes = fixed, fixed
         settings = replace(settings, batch_size=fixed[-1], stream_batch_size=None)
+    count = share_count(loaded.backend, settings.shares, settings.threads, loaded.batch_sizes)
     return OpenedModel(
-        loaded, settings, BatchedModel(loaded.backend, sizes[0]), BatchedModel(streaming.backend, sizes[1])
+        loaded,
+        settings if settings.shares is None else replace(settings, shares=count),
+        BatchedModel(loaded.backend, sizes[0]),
+        BatchedModel(streaming.backend, sizes[1]),
+        Shares(loaded.backend, count, settings.batch_size),
     )
 
 

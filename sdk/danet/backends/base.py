@@ -26,6 +26,23 @@ class Backend(Protocol):
         ...
 
 
+@runtime_checkable
+class SideBySide(Backend, Protocol):
+    """A backend that gains where calls are worked on side by side, each with its share of the threads."""
+
+    share_batch: int
+    """Most persons to a call of these: with more to a call each took longer (docs/performance.md)."""
+
+    def side_by_side(self, calls: int) -> Backend:
+        """The same model, planned for so many calls of `run` at once; closed on its own.
+
+        Raises:
+            BackendError: the backend is closed.
+            ModelFileError: it has to read the file again, which was replaced.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class BackendOptions:
     """What a caller may ask of a backend."""

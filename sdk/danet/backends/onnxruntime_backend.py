@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.backends.base import BackendOptions, LoadedModel, read_spec
+from danet.cpu import read_cpu
 from danet.errors import BackendError, MissingExtraError, ModelFileError
+from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY
 
 try:
@@ -30,10 +33,18 @@ _LOAD_ERRORS = (
 
 
 class OnnxRuntimeBackend:
-    """One session; sessions may be run from several threads."""
+    """One session; sessions may be run from several threads.
 
-    def __init__(self, session: Any) -> None:
+    Args:
+        session: of the file.
+        reopen: makes a session of the same file for so many calls at once; raises as `load`.
+    """
+
+    share_batch = 1
+
+    def __init__(self, session: Any, reopen: Callable[[int], Any]) -> None:
         self._session: Any | None = session
+        self._reopen = reopen
         self._input = session.get_inputs()[0].name
         self._output = session.get_outputs()[0].name
 
@@ -47,6 +58,12 @@ class OnnxRuntimeBackend:
         except _LOAD_ERRORS as error:
             raise BackendError(f"onnxruntime: inference failed: {_one_line(error)}") from error
         return heatmaps
+
+    def side_by_side(self, calls: int) -> OnnxRuntimeBackend:
+        """A second session, whose calls take their part of the threads each; see `SideBySide`."""
+        if self._session is None:
+            raise BackendError("onnxruntime: the model is closed; open it again")
+        return OnnxRuntimeBackend(self._reopen(calls), self._reopen)
 
     def close(self) -> None:
         """Let go of the session; a call in progress ends as it would have."""
@@ -66,18 +83,15 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
         raise BackendError(f"onnxruntime: device {options.device!r}, expected 'CPU'")
     if options.precision not in (None, "fp32"):
         raise BackendError(f"onnxruntime: precision {options.precision!r}, expected 'fp32'")
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3  # errors only; they are raised as well
-    settings.inter_op_num_threads = 1
-    if options.threads is not None:
-        settings.intra_op_num_threads = options.threads
-    try:
-        # without the fallback, which prints on stdout and tries the same once more
-        session = onnxruntime.InferenceSession(
-            str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-    except _LOAD_ERRORS as error:
-        raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
+    state = files_state(path)
+    session = _open(path, options.threads)
+
+    def reopen(calls: int) -> Any:
+        again = _open(path, max(1, (options.threads or read_cpu().cores) // calls))
+        if files_state(path) != state:
+            raise ModelFileError(f"{path}: replaced since it was opened; open it again")
+        return again
+
     shapes = [one.shape for one in session.get_inputs()]
     if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or not session.get_outputs():
         raise ModelFileError(f"{path}: inputs of shapes {shapes}, expected one N x H x W x 3 uint8, and an output")
@@ -86,7 +100,20 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     spec = None if text is None else read_spec(text, path)
     fixed = (shape[0],) if isinstance(shape[0], int) else None
     quantized = spec is not None and spec.precision == "int8"
-    return LoadedModel(OnnxRuntimeBackend(session), spec, "int8, rest fp32" if quantized else "fp32", fixed)
+    return LoadedModel(OnnxRuntimeBackend(session, reopen), spec, "int8, rest fp32" if quantized else "fp32", fixed)
+
+
+def _open(path: Path, threads: int | None) -> Any:
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3  # errors only; they are raised as well
+    settings.inter_op_num_threads = 1
+    if threads is not None:
+        settings.intra_op_num_threads = threads
+    try:
+        # without the fallback, which prints on stdout and tries the same once more
+        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except _LOAD_ERRORS as error:
+        raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
 
 
 def _one_line(error: BaseException) -> str:

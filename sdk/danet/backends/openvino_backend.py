@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from danet.backends.base import BackendOptions, LoadedModel, read_spec
+from danet.backends.compiled_store import CompiledStore, open_store
+from danet.backends.heap_trim import trim_heap
 from danet.backends.request_pools import RequestPools
 from danet.errors import BackendError, ModelFileError
 from danet.ir_file import check_seal
+from danet.model_files import files_state, model_sha256
 from danet.model_spec import SPEC_KEY, ModelSpec
 
 WAITING_REQUESTS = 1
@@ -35,10 +39,19 @@ class OpenVinoBackend:
 
     Static shapes keep OpenVINO's memory flat. The compiled models are planned for latency: with one
     stream, one request uses the whole thread budget and a second is prepared meanwhile.
+
+    Args:
+        model: the graph.
+        options: for all calls.
+        store: where compiled graphs are kept for the next start of the program; None: nowhere.
     """
 
-    def __init__(self, model: Any, options: BackendOptions) -> None:
+    share_batch = 2
+
+    def __init__(self, model: Any, options: BackendOptions, store: CompiledStore | None = None) -> None:
         self._model = model
+        self._options = options
+        self._store = store
         self._device = options.device
         self._config = _configuration(options)
         self._requests = options.streams + WAITING_REQUESTS
@@ -54,17 +67,34 @@ class OpenVinoBackend:
                 raise BackendError(f"openvino: inference failed: {_first_line(error)}") from error
         return heatmaps
 
+    def side_by_side(self, calls: int) -> OpenVinoBackend:
+        """The same graph with so many streams; see `SideBySide`."""
+        if self._model is None:
+            raise BackendError("openvino: the model is closed; open it again")
+        return OpenVinoBackend(self._model, replace(self._options, streams=calls), self._store)
+
     def _compile(self, shape: tuple[int, ...]) -> list[Any]:
         model = self._model
         if model is None:
             raise BackendError("openvino: the model is closed; open it again")
         try:
-            static = model.clone()
-            static.reshape({0: list(shape)})
-            compiled = _core().compile_model(static, self._device, self._config)
+            compiled = self._compiled(model, shape)
             return [compiled.create_infer_request() for _ in range(self._requests)]
         except RuntimeError as error:
             raise BackendError(f"openvino: cannot compile for crops {shape}: {_first_line(error)}") from error
+        finally:
+            trim_heap()
+
+    def _compiled(self, model: Any, shape: tuple[int, ...]) -> Any:
+        kept = self._store and self._store.load(_core(), shape, self._device, self._config)
+        if kept is not None:
+            return kept
+        static = model.clone()
+        static.reshape({0: list(shape)})
+        compiled = _core().compile_model(static, self._device, self._config)
+        if self._store is not None:
+            self._store.save(compiled, shape, self._device, self._config)
+        return compiled
 
     def close(self) -> None:
         """Let go of the compiled models; a call in progress ends as it would have, or raises BackendError."""
@@ -81,6 +111,7 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
 
 
 def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
+    state = files_state(path)
     try:
         model = _core().read_model(path)
     except RuntimeError as error:
@@ -92,12 +123,21 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     shape = model.input(0).partial_shape if len(model.inputs) == 1 else None
     if shape is None or shape.rank.is_dynamic or len(shape) != 4 or not shape[3].is_static or len(shape[3]) != 3:
         raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
-    backend = OpenVinoBackend(model, options)
+    backend = OpenVinoBackend(model, options, _store(path, state) if path.suffix.lower() == ".xml" else None)
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     rest = options.precision or "fp32"
     arithmetic = f"int8, rest {rest}" if quantized else rest
     return LoadedModel(backend, _spec(model, path), arithmetic, fixed, options.streams)
+
+
+def _store(path: Path, state: list[tuple[int, ...]]) -> CompiledStore | None:
+    """Of the file that was read, whose `state` was taken before; None where it was replaced meanwhile."""
+    try:
+        content = model_sha256(path)
+        return open_store(path.stem, content) if files_state(path) == state else None
+    except OSError:
+        return None
 
 
 def _spec(model: Any, path: Path) -> ModelSpec | None:

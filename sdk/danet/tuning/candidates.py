@@ -36,9 +36,9 @@ def arithmetic(threads: Sequence[int | None]) -> list[Settings]:
 
 
 def batches(chosen: Settings, persons: Sequence[int]) -> list[Settings]:
-    """`chosen`, then with other batch sizes that make a difference for so many persons to a frame."""
-    sizes = [1 << exponent for exponent in range(LARGEST_BATCH.bit_length())]
-    return _distinct([chosen, *(replace(chosen, batch_size=size) for size in sizes)], persons)
+    """`chosen`, then whole calls in batches of the sizes that make a difference for so many persons to a frame."""
+    sizes = dict.fromkeys((chosen.batch_size, *(1 << exponent for exponent in range(LARGEST_BATCH.bit_length()))))
+    return _distinct([chosen, *(replace(chosen, batch_size=size, shares=1) for size in sizes)], persons)
 
 
 def streams(chosen: Settings, persons: Sequence[int], cores: int) -> list[Settings]:
@@ -59,5 +59,6 @@ def _distinct(candidates: Iterable[Settings], persons: Sequence[int]) -> list[Se
             for number in persons
             for size in (one.batch_size, one.largest_stream_batch)
         ]
-        seen.setdefault((one.streams, str(plans)), one)
+        split = one.shares if max(persons) > 1 else None  # a person alone is never split
+        seen.setdefault((one.streams, split, str(plans)), one)
     return list(seen.values())

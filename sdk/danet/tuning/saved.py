@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from danet.cache_folder import cache_folder
 from danet.embedded import is_embedded
 from danet.errors import DanetError, ModelFileError
 from danet.files import write_beside
+from danet.model_files import model_sha256
 from danet.tuning.record import MAX_BYTES, Tuning
 from danet.tuning.settings import Settings
-from danet.tuning.situation import Situation, model_sha256, read_situation
+from danet.tuning.situation import Situation, read_situation
 
 SUFFIX = ".tuning.json"
 
@@ -56,11 +57,11 @@ def in_cache(model: Path) -> Path | None:
     The cache, not the configuration: to lose the file costs a minute of measuring. The name holds a
     hash of the model's path, so that a copy of the model elsewhere, in a test say, is not affected.
     """
-    folder = _cache_folder()
+    folder = cache_folder()
     if folder is None:
         return None
     name = hashlib.sha256(os.fsencode(model.resolve())).hexdigest()[:16]
-    return folder / "danet" / "tuning" / f"{model.stem}-{name}{SUFFIX}"
+    return folder / "tuning" / f"{model.stem}-{name}{SUFFIX}"
 
 
 def find_tuning(model: Path, backend: str) -> FoundTuning:
@@ -127,14 +128,3 @@ def _refusal(tuning: Tuning, model: Path, now: Situation) -> str | None:
     if tuning.model_sha256 != model_sha256(model):
         return "measured with another model file of this name"
     return None
-
-
-def _cache_folder() -> Path | None:
-    named = os.environ.get("LOCALAPPDATA" if platform.system() == "Windows" else "XDG_CACHE_HOME", "")
-    if Path(named).is_absolute():  # the XDG specification: a relative one is to be ignored
-        return Path(named)
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    return home / ("Library/Caches" if platform.system() == "Darwin" else ".cache")

@@ -13,6 +13,7 @@ from typing import Protocol
 from danet.cpu import read_cpu
 from danet.errors import BackendError, InputError
 from danet.estimator import PoseEstimator
+from danet.model_files import model_sha256
 from danet.tuning import candidates
 from danet.tuning.agreement import MOST_MOVED, find_keypoints, moved_share, render_sample
 from danet.tuning.contenders import Load, Timing, Use, infer_seconds, opencv_threads, render_load, stream_seconds
@@ -20,7 +21,7 @@ from danet.tuning.record import LoadFigure, PrecisionFigure, Tuning
 from danet.tuning.results import Outcome, Row, row_of
 from danet.tuning.rounds import measure_rounds, simplest_of_the_fastest
 from danet.tuning.settings import Settings
-from danet.tuning.situation import backend_of, model_sha256, read_situation
+from danet.tuning.situation import backend_of, read_situation
 
 TUNABLE = ("openvino", "onnxruntime", "tflite")
 """Backends of deployed files; torch has one number of threads for the whole process."""

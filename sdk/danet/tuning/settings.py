@@ -28,16 +28,21 @@ class Settings:
     batch_size: int = DEFAULT_BATCH_SIZE
     """Most persons to a network call."""
     streams: int = 1
-    """Network calls that `stream` keeps going side by side, each with its share of the threads. `infer`
-    makes one call at a time, with all threads."""
+    """Frames whose network calls `stream` keeps going side by side, each with its part of the threads and not split
+    further. 1: frames go one after the other, split as in `infer`."""
     stream_batch_size: int | None = None
     """Most persons to a network call of `stream`; None: as `batch_size`."""
+    shares: int | None = None
+    """Parts that the persons of a call of `infer` are split into, each on its part of the threads; 1: none. None: one
+    to a thread, 4 at most, in backends that gain by it; no more than threads in any case."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise InputError(f"threads {self.threads}, expected 1 or more, up to {MAX_THREADS}")
         if not 1 <= self.streams <= MAX_STREAMS:
             raise InputError(f"streams {self.streams}, expected 1..{MAX_STREAMS}")
+        if self.shares is not None and not 1 <= self.shares <= MAX_STREAMS:
+            raise InputError(f"shares {self.shares}, expected 1..{MAX_STREAMS}")
         batch_sizes(self.batch_size)
         batch_sizes(self.largest_stream_batch)
 
@@ -47,13 +52,13 @@ class Settings:
         return self.batch_size if self.stream_batch_size is None else self.stream_batch_size
 
     def with_threads(self, threads: int | None) -> Self:
-        """For another number of threads; without the streams where it differs.
+        """For another number of threads; without the streams and shares where it differs.
 
-        So many streams were measured to share so many threads; on others nothing is known of them.
+        So many were measured to share so many threads; on others nothing is known of them.
         """
         if threads is None or threads == self.threads:
             return self
-        return replace(self, threads=threads, streams=1, stream_batch_size=None)
+        return replace(self, threads=threads, shares=None, streams=1, stream_batch_size=None)
 
     def overridden(self, precision: Precision | None, threads: int | None, batch_size: int | None) -> Self:
         """With explicit arguments, which go before everything; None: not given."""
@@ -69,6 +74,8 @@ class Settings:
     def __str__(self) -> str:
         threads = "all threads" if self.threads is None else f"{self.threads} thread{'s' * (self.threads != 1)}"
         words = [self.precision or "default precision", threads, f"batches of {self.batch_size}"]
+        if self.shares is not None and self.shares > 1:
+            words.append(f"{self.shares} shares")
         if self.streams > 1 or self.largest_stream_batch != self.batch_size:
             calls = "1 call" if self.streams == 1 else f"{self.streams} calls side by side"
             words.append(f"stream: {calls}, batches of {self.largest_stream_batch}")

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from danet.model_files import model_sha256
 from danet.tuning import contenders, saved, search
 from danet.tuning.record import LoadFigure, PrecisionFigure, Tuning
 from danet.tuning.results import Outcome, Row
 from danet.tuning.settings import Settings
-from danet.tuning.situation import model_sha256, read_situation
+from danet.tuning.situation import read_situation
 
 Danet = Callable[..., Any]
 CHOICE = Settings(threads=1, batch_size=4)
@@ -101,6 +102,7 @@ def test_kept_where_info_and_the_estimator_find_it(danet: Danet, model: Path, pl
         "batch_size": 4,
         "streams": 1,
         "stream_batch_size": None,
+        "shares": None,
     }
     assert [row["chosen"] for row in content["rows"]] == [False, True]
     assert f"kept in {place}" in outcome.err

@@ -24,13 +24,15 @@ def test_the_default_comes_first() -> None:
     ("persons", "sizes"),
     [
         ((1,), [8]),  # one person is a batch of one whatever the largest is
-        ((1, 2), [8, 1]),
-        ((1, 8), [8, 1, 2, 4]),
-        ((30,), [8, 1, 2, 4, 16, 32]),
+        ((1, 2), [8, 8, 1]),  # the second time in whole calls, as all that follow
+        ((1, 8), [8, 8, 1, 2, 4]),
+        ((30,), [8, 8, 1, 2, 4, 16, 32]),
     ],
 )
 def test_batches_that_make_a_difference(persons: tuple[int, ...], sizes: list[int]) -> None:
-    assert [one.batch_size for one in batches(Settings(), persons)] == sizes
+    tried = batches(Settings(), persons)
+    assert [one.batch_size for one in tried] == sizes
+    assert [one.shares for one in tried] == [None, *[1] * (len(tried) - 1)]
 
 
 def test_batches_keep_what_was_chosen_before() -> None:

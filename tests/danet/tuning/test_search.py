@@ -185,7 +185,7 @@ def test_a_file_with_a_fixed_batch(machine: Machine, run: Run) -> None:
     machine.fixed, machine.offered = 4, ()
     outcome = run()
     assert outcome.tuning.settings.batch_size == 4
-    assert not [row for row in outcome.rows if row.stage == search.BATCHES.name]
+    assert {row.settings.batch_size for row in outcome.rows} == {4}
 
 
 def test_one_core_and_one_arithmetic_leave_nothing_to_choose(machine: Machine, run: Run) -> None:

@@ -1,0 +1,78 @@
+"""What an app does with an ONNX file and no SDK: the yardstick of the speed promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from danet.model_spec import SPEC_KEY, ModelSpec
+
+
+class NaivePose:
+    """One `session.run` to a frame, and a decoder that loops over persons and keypoints.
+
+    Written as the demos of public pose networks are: crops are stacked, each heatmap is blurred by OpenCV, its highest
+    cell found and moved a quarter toward the second-highest. ONNX Runtime gets the same threads, and is left as it is
+    otherwise. The keypoints are those of `PoseEstimator`.
+
+    Args:
+        path: an ONNX file that `danet convert` wrote.
+        threads: of ONNX Runtime and OpenCV.
+    """
+
+    def __init__(self, path: Path, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        cv2.setNumThreads(threads)
+        self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+        self._spec = ModelSpec.from_json(self._session.get_modelmeta().custom_metadata_map[SPEC_KEY])
+
+    def infer(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Keypoints (N, K, 3), x, y in frame pixels and score, of a frame (H, W, 3) uint8 BGR and boxes (N, 4) xyxy."""
+        crops, scales = [], []
+        for box in boxes:
+            crop, affine = self._crop(frame, box)
+            crops.append(crop)
+            scales.append(affine)
+        heatmaps = self._session.run(None, {self._input: np.stack(crops)})[0]
+        return np.array([self._decode(maps, affine) for maps, affine in zip(heatmaps, scales, strict=True)])
+
+    def _crop(
+        self, frame: NDArray[np.uint8], box: NDArray[np.float32]
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        height, width = self._spec.input_size
+        x0, y0, x1, y1 = (float(edge) for edge in box)
+        wide = max((x1 - x0) * self._spec.box_padding, (y1 - y0) * self._spec.box_padding * width / height)
+        scale = width / wide
+        affine = np.array(
+            [
+                [scale, 0, width / 2 - 0.5 - scale * ((x0 + x1) / 2 - 0.5)],
+                [0, scale, height / 2 - 0.5 - scale * ((y0 + y1) / 2 - 0.5)],
+            ]
+        )
+        mean = [round(value) for value in self._spec.mean]
+        crop = cv2.warpAffine(frame, affine, (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=mean)
+        return np.asarray(crop, np.uint8), affine
+
+    def _decode(self, heatmaps: NDArray[np.float32], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+        decoder, found = self._spec.decoder, []
+        side = decoder.blur_kernel
+        for heatmap in heatmaps:
+            blurred = cv2.GaussianBlur(heatmap, (side, side), 0, borderType=cv2.BORDER_CONSTANT)
+            row, column = np.unravel_index(np.argmax(blurred), blurred.shape)
+            score = float(np.clip(heatmap[row, column] / decoder.heatmap_peak, 0, 1))
+            place = np.array((column, row), np.float64)
+            for offset in decoder.offsets:
+                blurred[row, column] = -np.inf
+                row, column = np.unravel_index(np.argmax(blurred), blurred.shape)
+                way = np.array((column, row)) - place
+                if (length := float(np.hypot(*way))) > 1e-3:
+                    place += offset * way / length
+            x, y = ((place + 0.5) * self._spec.stride - 0.5 - affine[:, 2]) / affine[0, 0]
+            found.append((x, y, score))
+        return np.array(found)

@@ -1,0 +1,25 @@
+"""Where danet keeps what it can make again: the user's cache folder."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+VARIABLE = "DANET_CACHE_DIR"
+"""Environment variable that names another folder; empty: nothing is kept."""
+
+
+def cache_folder() -> Path | None:
+    """The folder, which may not exist yet; None where the user has no home, or wants none."""
+    own = os.environ.get(VARIABLE)
+    if own is not None:
+        return Path(own) if Path(own).is_absolute() else None
+    named = os.environ.get("LOCALAPPDATA" if platform.system() == "Windows" else "XDG_CACHE_HOME", "")
+    if Path(named).is_absolute():  # the XDG specification: a relative one is to be ignored
+        return Path(named) / "danet"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    return home / ("Library/Caches" if platform.system() == "Darwin" else ".cache") / "danet"
