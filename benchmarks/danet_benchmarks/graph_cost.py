@@ -35,7 +35,7 @@ def graph_cost(path: Path) -> GraphCost:
         shape[0] = 1
         model.reshape({0: shape})
         nodes = model.get_ops()
-        return GraphCost(sum(_numbers(node) for node in nodes), sum(_multiply_adds(node) for node in nodes))
+        return GraphCost(sum(_numbers(node) for node in nodes), sum(multiply_adds(node) for node in nodes))
     except RuntimeError as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise ModelFileError(f"{path}: OpenVINO cannot count its operations ({lines[-1].strip()})") from error
@@ -51,7 +51,8 @@ def _numbers(node: Any) -> int:
     return _cells(shape)
 
 
-def _multiply_adds(node: Any) -> int:
+def multiply_adds(node: Any) -> int:
+    """Of one operation of a graph with static shapes."""
     count = _COUNTS.get(node.get_type_name())
     return 0 if count is None else count(node)
 

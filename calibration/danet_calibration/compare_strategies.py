@@ -41,6 +41,7 @@ def _with(*roles: str) -> Strategy:
 
 STRATEGIES = {
     "default": DEFAULT,
+    "features in float": replace(DEFAULT, byte_features=False),
     "nothing in float": replace(DEFAULT, float_roles=()),
     "convolutions alone": _with("fusion sum", "norm"),
     "float: means": replace(DEFAULT, float_roles=("mean",)),
@@ -66,7 +67,8 @@ WARM_UP = 3
 def main() -> None:
     """Quantize by each strategy, measure, print a table."""
     options = _options()
-    chosen = {name: STRATEGIES[name] for name in options.only or STRATEGIES}
+    fitting = FORMATS[options.format].fitting
+    chosen = {name: fitting(STRATEGIES[name]) for name in options.only or STRATEGIES}
     with progress_bar() as bar:
         job = _open(options, Watch(bar, options.minutes))
         rows = {"float": (job.float_model.path, float_ap(job))}

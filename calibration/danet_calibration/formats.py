@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from danet.model_spec import ModelSpec
+from danet_calibration.byte_features import add_feature_quantizers
 from danet_calibration.graph import Operation, ir_operations, onnx_operations
 from danet_calibration.ir_format import read_ir, write_quantized_ir
 from danet_calibration.nncf_ptq import Calibration, quantize_graph
@@ -41,10 +42,26 @@ class Format:
     quantizer: str = "NNCF"
     ladder: bool = True
     """Whether the quantizer follows strategies, so that others can be tried than the first."""
+    byte_features: bool = False
+    """Whether it can store concatenated features as bytes."""
+
+    def fitting(self, strategy: Strategy) -> Strategy:
+        """A strategy without what this format cannot do."""
+        return strategy if self.byte_features else replace(strategy, byte_features=False)
 
     def method(self, strategy: Strategy) -> str:
         """How a file came about, in words."""
         return f"post-training quantization by {self.quantizer}{f': {strategy.describe()}' if self.ladder else ''}"
+
+
+def quantize_ir(
+    model: Any, operations: Sequence[Placed], strategy: Strategy, calibration: Calibration, key: str, input_name: str
+) -> Any:
+    """`quantize_graph` for OpenVINO, which can store the features of the stages as bytes."""
+    quantized = quantize_graph(model, operations, strategy, calibration, key, input_name)
+    if strategy.byte_features:
+        add_feature_quantizers(quantized, calibration)
+    return quantized
 
 
 FORMATS = {
@@ -54,8 +71,9 @@ FORMATS = {
         (".xml", ".onnx"),
         read_ir,
         ir_operations,
-        quantize_graph,
+        quantize_ir,
         write_quantized_ir,
+        byte_features=True,
     ),
     "tflite": Format(
         "tflite",

@@ -15,13 +15,17 @@ Rung = tuple[str, Strategy]
 
 
 def ladder(first: Strategy, sensitivity: Callable[[], Sequence[GroupCost]]) -> Iterator[Rung]:
-    """The rungs: the first strategy, wider scopes by measured sensitivity, NNCF's accuracy control.
+    """The rungs: the first strategy, features in float, wider scopes by measured sensitivity, NNCF's accuracy control.
 
     Args:
         first: the strategy to begin with.
-        sensitivity: measures the groups that `first` quantizes, most costly first; called on the second rung.
+        sensitivity: measures the groups that `first` quantizes, most costly first; called for
+            the rungs after the first two.
     """
     yield "default", first
+    if first.byte_features:
+        first = replace(first, byte_features=False)
+        yield "features in float", first
     ranked = [cost.group for cost in sensitivity()]
     wider = first
     for part in WIDENINGS:

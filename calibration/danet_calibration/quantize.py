@@ -99,11 +99,13 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         for name, float_model in opened.items():
             job = prepare(FORMATS[name], float_model, calibration, data.validation, request.max_drop, scratch)
             outcomes.append(
-                quantize_gated(job, request.strategy, _target(request, job), _words(request, data), told(name))
+                quantize_gated(
+                    job, job.format.fitting(request.strategy), _target(request, job), _words(request, data), told(name)
+                )
             )
             if request.sensitivity is not None:
                 try:
-                    report_sensitivity(job, request.strategy, request.sensitivity)
+                    report_sensitivity(job, job.format.fitting(request.strategy), request.sensitivity)
                 except BudgetSpentError:  # what was measured is kept for a rerun
                     unfinished = True
     return Report(

@@ -44,7 +44,7 @@ def _is_float(job: Job, strategy: Strategy, group: str) -> bool:
 
 def _cost(job: Job, strategy: Strategy, group: str, groups: list[str], reference: float) -> GroupCost:
     others = tuple(other for other in groups if other != group)
-    alone = replace(strategy, float_roles=(), float_groups=others)
+    alone = replace(strategy, float_roles=(), float_groups=others, byte_features=False)
     words = f"{group} alone"
     done = known_attempt(job, words, alone, reference) or attempt(job, words, alone, reference)[0]
     members = [placed.operation for placed in job.operations if placed.group == group]

@@ -35,6 +35,8 @@ class Strategy:
     """Roles of operations that stay in float."""
     float_groups: tuple[str, ...] = ()
     """Further groups, a role at a scale ("1x1 @ 1/8"), that stay in float."""
+    byte_features: bool = True
+    """Whether the maps that a stage concatenates are stored as bytes, as far as the format can (OpenVINO)."""
     accuracy_control: bool = False
     """Whether NNCF returns operations to float one by one until the accuracy is kept."""
 
@@ -63,6 +65,8 @@ class Strategy:
             f"weights of {self.weight_bits} bits",
             f"in float: {', '.join((*self.float_roles, *self.float_groups)) or 'nothing'}",
         ]
+        if self.byte_features:
+            parts.append("concatenated features as bytes")
         return "; ".join([*parts, "accuracy-aware"] if self.accuracy_control else parts)
 
     def widened(self, groups: tuple[str, ...]) -> Strategy:

@@ -24,7 +24,7 @@ from danet.opened_model import model_path
 from danet_benchmarks.machine import read_machine
 from danet_benchmarks.plan import FRAME_SIZE
 from danet_benchmarks.scenes import render_scenes
-from danet_benchmarks.targets.measure import MEASURES, Models, Timed, measure_starts, time_rounds
+from danet_benchmarks.targets.measure import Models, Timed, measure_starts, persons_to_a_call, time_rounds
 from danet_benchmarks.targets.promises import Promise, promises
 
 FRAMES = 2
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": asdict(machine),
         "promises": [{**asdict(one), "kept": one.kept} for one in found],
         "keypoints_moved": timed.moved,
-        "seconds_by_round": {name: timed.means(name).tolist() for name in MEASURES},
+        "seconds_by_round": {name: timed.means(name).tolist() for name in persons_to_a_call()},
         "starts": asdict(starts),
     }
     text = _markdown(found, timed, content["command"], machine.cpu, machine.features, options.threads, started)
@@ -98,9 +98,8 @@ def _markdown(
         "| measured, 8 persons to a frame unless said | ms a call, median of rounds | persons/s |",
         "|---|---|---|",
     ]
-    for name, measure in MEASURES.items():
+    for name, persons in persons_to_a_call().items():
         each = float(np.median(timed.means(name)))
-        persons = measure.persons * (2 if measure.contender == "pair" else 1)
         lines.append(f"| {name} | {1e3 * each:.1f} | {persons / each:.1f} |")
     return "\n".join([*lines, ""])
 

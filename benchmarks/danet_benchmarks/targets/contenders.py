@@ -32,22 +32,23 @@ class Product:
         self._estimators = [PoseEstimator(path, threads=threads, settings=Settings()) for _ in range(estimators)]
         self._pool = ThreadPoolExecutor(estimators)
 
-    def frame_seconds(self, scenes: Scenes, seconds: float) -> tuple[float, ...]:
+    def frame_seconds(self, scenes: Scenes, seconds: float) -> tuple[tuple[float, ...], ...]:
         """Of each frame, end to end, for at least so long; with several estimators, of a frame for each of them."""
 
         def call() -> None:
             list(self._pool.map(lambda one: one.infer(*next(frames)), self._estimators))
 
         frames = cycle(scenes.frames)
-        if len(self._estimators) == 1:
-            return _timed(lambda: self._estimators[0].infer(*next(frames)), seconds)
-        return _timed(call, seconds)
+        if len(self._estimators) > 1:
+            return _timed(seconds, call)
+        return _timed(seconds, lambda: self._estimators[0].infer(*next(frames)))
 
-    def network_seconds(self, scenes: Scenes, seconds: float) -> tuple[float, ...]:
-        """Of the network alone on the crops of a frame."""
-        (estimator, *_), (frame, boxes) = self._estimators, scenes.frames[0]
+    def frame_and_network_seconds(self, scenes: Scenes, seconds: float) -> tuple[tuple[float, ...], ...]:
+        """The same, and in turn with it the network alone on the crops of a frame, so that a busy moment hits both."""
+        (estimator, *_), frames = self._estimators, cycle(scenes.frames)
+        frame, boxes = scenes.frames[0]
         crops = crop_persons(frame, crop_affines(boxes.astype(np.float64), estimator.spec), estimator.spec)
-        return _timed(lambda: estimator.heatmaps(crops), seconds)
+        return _timed(2 * seconds, lambda: estimator.infer(*next(frames)), lambda: estimator.heatmaps(crops))
 
     def keypoints(self, scenes: Scenes) -> np.ndarray:
         """(persons, K, 2) of all frames."""
@@ -60,24 +61,26 @@ class Naive:
     def __init__(self, path: Path, threads: int) -> None:
         self._pose = NaivePose(path, threads)
 
-    def frame_seconds(self, scenes: Scenes, seconds: float) -> tuple[float, ...]:
+    def frame_seconds(self, scenes: Scenes, seconds: float) -> tuple[tuple[float, ...], ...]:
         """Of each frame, end to end, for at least so long."""
         frames = cycle(scenes.frames)
-        return _timed(lambda: self._pose.infer(*next(frames)), seconds)
+        return _timed(seconds, lambda: self._pose.infer(*next(frames)))
 
     def keypoints(self, scenes: Scenes) -> np.ndarray:
         """(persons, K, 2) of all frames."""
         return np.concatenate([self._pose.infer(*frame)[:, :, :2] for frame in scenes.frames])
 
 
-def _timed(call: Callable[[], object], seconds: float) -> tuple[float, ...]:
-    """Seconds of each call, after some that are not timed: the caches hold what the others used."""
+def _timed(seconds: float, *calls: Callable[[], object]) -> tuple[tuple[float, ...], ...]:
+    """Seconds of each call, the calls in turn, after some that are not timed: the caches hold what others used."""
     for _ in range(WARM_UP):
-        call()
-    taken: list[float] = []
+        for call in calls:
+            call()
+    taken: tuple[list[float], ...] = tuple([] for _ in calls)
     end = time.perf_counter() + seconds
-    while not taken or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        taken.append(time.perf_counter() - start)
-    return tuple(taken)
+    while not taken[0] or time.perf_counter() < end:
+        for call, times in zip(calls, taken, strict=True):
+            start = time.perf_counter()
+            call()
+            times.append(time.perf_counter() - start)
+    return tuple(tuple(times) for times in taken)

@@ -43,27 +43,38 @@ class Models:
 class Measure:
     """Something that is timed in every round."""
 
+    name: str
     contender: str
     persons: int
-    ask: Callable[..., tuple[float, ...]]
+    ask: Callable[..., tuple[tuple[float, ...], ...]]
+    network: str | None = None
+    """What the times of the network alone are called, where `ask` gives them too."""
 
 
-MEASURES = {
-    "int8, network alone": Measure("int8", 8, Product.network_seconds),
-    "int8": Measure("int8", 8, Product.frame_seconds),
-    "int8, 10 persons": Measure("int8", 10, Product.frame_seconds),
-    "int8, 1 person": Measure("int8", 1, Product.frame_seconds),
-    "fp32, network alone": Measure("fp32", 8, Product.network_seconds),
-    "fp32": Measure("fp32", 8, Product.frame_seconds),
-    "fp32, 1 person": Measure("fp32", 1, Product.frame_seconds),
-    "onnxruntime, by hand": Measure("naive", 8, Naive.frame_seconds),
-    "onnxruntime, by hand, 1 person": Measure("naive", 1, Naive.frame_seconds),
-    "onnxruntime, danet": Measure("onnx", 8, Product.frame_seconds),
-    "onnxruntime, danet, 1 person": Measure("onnx", 1, Product.frame_seconds),
-    "int8, one thread": Measure("one thread", 8, Product.frame_seconds),
-    "int8, two estimators of one thread": Measure("pair", 8, Product.frame_seconds),
-}
+MEASURES = (
+    Measure("int8", "int8", 8, Product.frame_and_network_seconds, "int8, network alone"),
+    Measure("int8, 10 persons", "int8", 10, Product.frame_seconds),
+    Measure("int8, 1 person", "int8", 1, Product.frame_seconds),
+    Measure("fp32", "fp32", 8, Product.frame_and_network_seconds, "fp32, network alone"),
+    Measure("fp32, 1 person", "fp32", 1, Product.frame_seconds),
+    Measure("onnxruntime, by hand", "naive", 8, Naive.frame_seconds),
+    Measure("onnxruntime, by hand, 1 person", "naive", 1, Naive.frame_seconds),
+    Measure("onnxruntime, danet", "onnx", 8, Product.frame_seconds),
+    Measure("onnxruntime, danet, 1 person", "onnx", 1, Product.frame_seconds),
+    Measure("int8, one thread", "one thread", 8, Product.frame_seconds),
+    Measure("int8, two estimators of one thread", "pair", 8, Product.frame_seconds),
+)
 """8 persons to a frame where nothing else is said."""
+
+
+def persons_to_a_call() -> dict[str, int]:
+    """By the name of what is timed."""
+    found = {}
+    for one in MEASURES:
+        found[one.name] = one.persons * (2 if one.contender == "pair" else 1)
+        if one.network is not None:
+            found[one.network] = one.persons
+    return found
 
 
 @dataclass(frozen=True)
@@ -118,15 +129,16 @@ def time_rounds(models: Models, scenes: Sequence[Scenes], threads: int, rounds: 
         ours = workers["onnx"].ask(Product.keypoints, by_persons[8])
         theirs = workers["naive"].ask(Naive.keypoints, by_persons[8])
         moved = float(np.mean(np.linalg.norm(ours - theirs, axis=-1) > 1))
-        found: dict[str, list[tuple[float, ...]]] = {name: [] for name in MEASURES}
+        found: dict[str, list[tuple[float, ...]]] = {name: [] for name in persons_to_a_call()}
         work = FixedWork(threads)
         for number in range(1 + rounds):  # the first is a warm-up
             work.read()
-            for name, one in MEASURES.items():
-                say(f"round {number} of {rounds}: {name}")
+            for one in MEASURES:
+                say(f"round {number} of {rounds}: {one.name}")
                 taken = workers[one.contender].ask(one.ask, by_persons[one.persons], seconds)
-                if number:
-                    found[name].append(taken)
+                for name, times in zip(filter(None, (one.name, one.network)), taken, strict=True):
+                    if number:
+                        found[name].append(times)
     return Timed({name: tuple(values) for name, values in found.items()}, moved, work.spread)
 
 

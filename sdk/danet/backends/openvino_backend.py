@@ -171,6 +171,8 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": hint,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.streams,
+        # Pinned, all estimators of a process that have fewer threads than cores work on the same first cores.
+        "ENABLE_CPU_PINNING": False,
     }
     if options.threads is not None:
         config["INFERENCE_NUM_THREADS"] = options.threads

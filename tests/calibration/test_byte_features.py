@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from danet.embedded import PORTRAIT, PORTRAIT_BOX, embedded_model
+from danet.model_spec import ModelSpec
+from danet_calibration.byte_features import add_feature_quantizers
+from danet_calibration.candidates import Candidate, Photo
+from danet_calibration.crops import cut_crops
+from danet_calibration.ir_format import read_ir
+from danet_calibration.nncf_ptq import Calibration
+from danet_calibration.watch import Watch
+from danet_calibration.workspace import Workspace
+
+PERSON = Candidate(Photo(PORTRAIT), np.array(PORTRAIT_BOX), "portrait")
+CONFIG = {"INFERENCE_PRECISION_HINT": "f32"}
+
+
+@pytest.fixture
+def calibration(watch: Watch, tmp_path: Path) -> Calibration:
+    crops = cut_crops([PERSON] * 2, ModelSpec(name="tiny", input_size=(128, 96)), tmp_path / "crops")
+    return Calibration(crops, Workspace(tmp_path / "cache"), watch)
+
+
+def concatenations(model: ov.Model) -> list[Any]:
+    """Of maps; those of single cells, the means, are left out."""
+    found = [node for node in model.get_ops() if node.get_type_name() == "Concat"]
+    return [node for node in found if node.output(0).partial_shape[2].get_length() > 1]
+
+
+def parts(node: Any) -> list[Any]:
+    return [source.get_source_output().get_node() for source in node.inputs()]
+
+
+def heatmaps(model: ov.Model, calibration: Calibration) -> Any:
+    return ov.compile_model(model, "CPU", CONFIG)(next(calibration.crops.batches()))[0]
+
+
+def test_what_is_concatenated_has_one_range_to_a_stage(tiny_ir: Path, calibration: Calibration) -> None:
+    model = read_ir(tiny_ir)
+    expected = heatmaps(model, calibration)
+    assert concatenations(model)
+    add_feature_quantizers(model, calibration)
+    for node in concatenations(model):
+        quantizers = [part for part in parts(node) if part.get_type_name() != "Concat"]
+        assert {part.get_type_name() for part in quantizers} == {"FakeQuantize"}
+        assert len({float(part.input_value(1).get_node().data) for part in quantizers}) == 1
+    answer = heatmaps(model, calibration)
+    assert not np.array_equal(answer, expected)
+    # steps of 1/127 of the largest feature, rounded to the nearest, in a network of random weights
+    assert np.abs(answer - expected).mean() < 0.01 * np.abs(expected).max()
+
+
+def test_ranges_reach_to_the_largest_value(tiny_ir: Path, calibration: Calibration) -> None:
+    model, before = read_ir(tiny_ir), read_ir(tiny_ir)
+    add_feature_quantizers(model, calibration)
+    found = [part for node in concatenations(model) for part in parts(node) if part.get_type_name() == "FakeQuantize"]
+    nodes = {node.get_friendly_name(): node for node in before.get_ops()}
+    before.add_outputs([nodes[part.input_value(0).get_node().get_friendly_name()].output(0) for part in found])
+    answers = ov.compile_model(before, "CPU", CONFIG)(next(calibration.crops.batches()))
+    largest: dict[float, float] = {}
+    for number, part in enumerate(found, 1):
+        limit = -float(part.input_value(1).get_node().data)
+        largest[limit] = max(largest.get(limit, 0.0), float(np.abs(answers[number]).max()))
+    for limit, value in largest.items():  # of each stage
+        assert limit == pytest.approx(value, rel=1e-5)
+
+
+def test_openvino_concatenates_bytes(calibration: Calibration) -> None:
+    """What the runtime says it executes; in float it would read four times as much."""
+    graph = read_ir(embedded_model("danet72"))
+    quantized = read_ir(embedded_model("danet72"))
+    crops = replace(calibration, crops=cut_crops([PERSON], ModelSpec(name="danet72"), calibration.crops.path))
+    add_feature_quantizers(quantized, crops)
+    assert "f32" in executed_concatenations(graph)
+    assert set(executed_concatenations(quantized)) <= {"i8", "u8"}
+
+
+def executed_concatenations(model: ov.Model) -> list[str]:
+    model.reshape({0: [1, 256, 192, 3]})
+    nodes = ov.compile_model(model, "CPU", CONFIG).get_runtime_model().get_ops()
+    infos = [node.get_rt_info() for node in nodes if list(node.get_output_shape(0))[2:] not in ([], [1, 1])]
+    return [info["runtimePrecision"].astype(str) for info in infos if info["layerType"].astype(str) == "Concatenation"]
