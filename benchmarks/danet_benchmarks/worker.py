@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from types import FrameType, TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
+from danet.cache_folder import VARIABLE
 from danet.errors import DanetError
 
 T = TypeVar("T")
@@ -175,6 +176,7 @@ def _interrupts_ignored() -> Iterator[None]:
 
 def _serve(connection: Connection, kind: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
     _hush()
+    os.environ[VARIABLE] = ""  # a first inference compiles, whatever earlier runs left in the cache folder
     with suppress(EOFError, OSError):  # the parent is gone
         try:
             served = kind(*arguments)

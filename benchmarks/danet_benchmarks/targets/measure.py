@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -96,6 +97,15 @@ class Timed:
         """Seconds of a call, by round: (rounds,) float64."""
         return np.array([np.mean(one) for one in self.rounds[name]])
 
+    def median_ratios(self, one: str, other: str) -> NDArray[np.float64]:
+        """The median call of `one` over that of `other`, by round: (rounds,) float64."""
+        return np.array(
+            [
+                np.median(mine) / np.median(theirs)
+                for mine, theirs in zip(self.rounds[one], self.rounds[other], strict=True)
+            ]
+        )
+
     def pooled(self, name: str) -> NDArray[np.float64]:
         """Seconds of all calls of all rounds."""
         return np.concatenate([np.array(one) for one in self.rounds[name]])
@@ -159,8 +169,9 @@ class Start:
 def start(model: Path, threads: int, persons: int, frames: int, cache: str) -> Start:
     """Run `danet_benchmarks.targets.start` in a fresh process."""
     arguments = ("--threads", str(threads), "--persons", str(persons), "--frames", str(frames))
+    # told by whoever starts it: the system knows a process's start to a second only
     done = subprocess.run(
-        [sys.executable, "-m", "danet_benchmarks.targets.start", str(model), *arguments],
+        [sys.executable, "-m", "danet_benchmarks.targets.start", str(model), *arguments, "--started", f"{time.time()}"],
         env={**os.environ, VARIABLE: cache},
         capture_output=True,
         text=True,

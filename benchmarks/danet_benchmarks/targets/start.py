@@ -1,6 +1,6 @@
 """A program that starts, finds poses in one frame, and says how long that took and how much memory it holds.
 
-    python -m danet_benchmarks.targets.start MODEL --threads 2 --persons 1 --frames 100
+    python -m danet_benchmarks.targets.start MODEL --threads 2 --persons 1 --frames 100 --started "$(date +%s.%N)"
 
 One JSON line for each part of the frames; the first comes with the first result. It imports nothing before numpy and
 OpenCV but what it needs to tell the time.
@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--persons", type=int, default=1)
     parser.add_argument("--frames", type=int, default=100)
+    parser.add_argument("--started", type=float, required=True, help="seconds since the epoch, of the process's start")
     options = parser.parse_args()
     process = psutil.Process()
     frame = cv2.resize(
@@ -47,7 +48,7 @@ def main() -> None:
     estimator = PoseEstimator(options.model, threads=options.threads)
     estimator.infer(frame, boxes)
     told = {
-        "since_start_s": time.time() - process.create_time(),
+        "since_start_s": time.time() - options.started,
         "numpy_and_cv2_s": LIBRARIES_S,
         "import_s": IMPORT_S,
         "base_mib": BASE_MIB,

@@ -17,6 +17,7 @@ from typing import Any
 
 import openvino as ov
 
+from danet.bounded_file import read_at_most
 from danet.cache_folder import cache_folder
 from danet.cpu import read_cpu
 from danet.errors import DanetError
@@ -54,8 +55,8 @@ class CompiledStore:
         """
         place = self._place(shape, device, config)
         try:
-            content = place.read_bytes()
-            if hashlib.sha256(memoryview(content)[_SEAL:]).digest() != content[:_SEAL]:
+            content = read_at_most(place, MOST_BYTES)
+            if len(content) > MOST_BYTES or hashlib.sha256(memoryview(content)[_SEAL:]).digest() != content[:_SEAL]:
                 return None
             compiled = core.import_model(io.BytesIO(content[_SEAL:]), device, dict(config))
         except (OSError, RuntimeError):  # none there, or not this OpenVINO's
