@@ -199,7 +199,10 @@ def test_openvino_has_a_stream_to_each_share(tiny_ir: Path, scene: Scene) -> Non
         assert shared.backend._pools._pools is not None
         (pool,) = shared.backend._pools._pools.values()  # batches of two alone
         assert pool._free[0].get_compiled_model().get_property("NUM_STREAMS") == 2
-        assert pool._free[0].get_compiled_model().get_property("INFERENCE_NUM_THREADS") == 2
+        compiled = pool._free[0].get_compiled_model()
+        assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
+        # pinned, two estimators of one thread each would work on the same core (docs/performance.md)
+        assert compiled.get_property("ENABLE_CPU_PINNING") is False
 
 
 def test_warm_up_compiles_for_the_shares_too(tiny_ir: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

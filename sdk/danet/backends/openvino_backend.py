@@ -123,7 +123,7 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     shape = model.input(0).partial_shape if len(model.inputs) == 1 else None
     if shape is None or shape.rank.is_dynamic or len(shape) != 4 or not shape[3].is_static or len(shape[3]) != 3:
         raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
-    backend = OpenVinoBackend(model, options, _store(path, state) if path.suffix.lower() == ".xml" else None)
+    backend = OpenVinoBackend(model, options, _store(path, options.device, state))
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     rest = options.precision or "fp32"
@@ -131,8 +131,14 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     return LoadedModel(backend, _spec(model, path), arithmetic, fixed, options.streams)
 
 
-def _store(path: Path, state: list[tuple[int, ...]]) -> CompiledStore | None:
-    """Of the file that was read, whose `state` was taken before; None where it was replaced meanwhile."""
+def _store(path: Path, device: str, state: list[tuple[int, ...]]) -> CompiledStore | None:
+    """Of the file that was read, whose `state` was taken before; None where it was replaced meanwhile.
+
+    Also None for ONNX, whose weights may lie in files that nobody hashes, and for devices whose drivers the store's names do
+    not tell apart.
+    """
+    if path.suffix.lower() != ".xml" or device != "CPU":
+        return None
     try:
         content = model_sha256(path)
         return open_store(path.stem, content) if files_state(path) == state else None
@@ -171,9 +177,10 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
         "INFERENCE_PRECISION_HINT": hint,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.streams,
-        # Pinned, all estimators of a process that have fewer threads than cores work on the same first cores.
-        "ENABLE_CPU_PINNING": False,
     }
+    if options.device == "CPU":
+        # Pinned, all estimators of a process that have fewer threads than cores work on the same first cores.
+        config["ENABLE_CPU_PINNING"] = False
     if options.threads is not None:
         config["INFERENCE_NUM_THREADS"] = options.threads
     return config
