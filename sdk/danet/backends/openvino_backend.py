@@ -134,8 +134,8 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
 def _store(path: Path, device: str, state: list[tuple[int, ...]]) -> CompiledStore | None:
     """Of the file that was read, whose `state` was taken before; None where it was replaced meanwhile.
 
-    Also None for ONNX, whose weights may lie in files that nobody hashes, and for devices whose drivers the store's names
-    do not tell apart.
+    Also None for ONNX, whose weights may lie in files that nobody hashes, and for devices whose drivers the names of
+    kept graphs do not tell apart.
     """
     if path.suffix.lower() != ".xml" or device != "CPU":
         return None
