@@ -43,7 +43,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Peak:
-    """What the machine's arithmetic gave in one large matrix product."""
+    """What the machine's arithmetic gave in large matrix products or convolutions, whichever are faster."""
 
     precision: str
     """"FP32", "BF16" or "INT8"."""

@@ -47,6 +47,7 @@ def add_feature_quantizers(model: ov.Model, calibration: Calibration) -> None:
 def _stages(model: ov.Model) -> list[list[Any]]:
     """For each chain of concatenations the outputs that it is made of, other concatenations left out."""
     chains: dict[str, list[Any]] = {}
+    seen: set[tuple[str, int]] = set()  # a part of two chains has the first one's range
     for node in model.get_ordered_ops():
         if node.get_type_name() != "Concat" or not _is_map(node):
             continue
@@ -54,9 +55,9 @@ def _stages(model: ov.Model) -> list[list[Any]]:
         names = [source.get_node().get_friendly_name() for source in sources]
         chain = next((chains[name] for name in names if name in chains), [])
         chains[node.get_friendly_name()] = chain
-        known = {_key(part) for part in chain}
         for source in sources:
-            if source.get_node().get_type_name() not in ("Concat", "FakeQuantize") and _key(source) not in known:
+            if source.get_node().get_type_name() not in ("Concat", "FakeQuantize") and _key(source) not in seen:
+                seen.add(_key(source))
                 chain.append(source)
     distinct = {id(chain): chain for chain in chains.values()}
     return [chain for chain in distinct.values() if chain]
@@ -85,7 +86,8 @@ def _largest(model: ov.Model, outputs: list[Any], calibration: Calibration) -> d
     request = ov.Core().compile_model(probe, "CPU", _CONFIG).create_infer_request()
     largest = dict.fromkeys(keys, 0.0)
     done = calibration.watch.task("ranges of features", len(calibration.crops))
-    for crops in calibration.crops.batches(BATCH):
+    fixed = model.input(0).partial_shape[0].is_static
+    for crops in calibration.crops.batches(1 if fixed else BATCH):
         request.infer({0: crops})
         for number, key in enumerate(keys, first):
             largest[key] = max(largest[key], float(np.abs(request.get_output_tensor(number).data).max()))

@@ -12,6 +12,7 @@ from danet.backends.base import Backend
 from danet.errors import BackendError, InputError
 
 DEFAULT_BATCH_SIZE = 8
+MAX_BATCH = 256
 FULL_ENOUGH = 0.9
 """A batch is padded where at least this part of it is persons; below, smaller batches waste less. Measured on an AVX2
 CPU, where a person costs the same at any batch size: 6 persons as 4 + 2 took 152 ms, padded to 8 216 ms; 7 as 4 + 2 + 1
@@ -27,8 +28,8 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
     Raises:
         InputError: `largest` is not in 1..256.
     """
-    if not 1 <= largest <= 256:
-        raise InputError(f"batch_size {largest}, expected 1..256")
+    if not 1 <= largest <= MAX_BATCH:
+        raise InputError(f"batch_size {largest}, expected 1..{MAX_BATCH}")
     powers = [1 << exponent for exponent in range(largest.bit_length()) if 1 << exponent <= largest]
     return tuple(sorted({*powers, largest}))
 

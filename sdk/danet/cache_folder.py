@@ -7,7 +7,8 @@ import platform
 from pathlib import Path
 
 VARIABLE = "DANET_CACHE_DIR"
-"""Environment variable that names another folder; empty: nothing is kept."""
+"""Environment variable that names another folder, for compiled graphs and the tunings of embedded models; empty:
+neither is kept or read."""
 
 
 def cache_folder() -> Path | None:

@@ -53,10 +53,10 @@ class PoseEstimator:
         precision: arithmetic for what the file keeps in float: "fp32" (default), "bf16", "fp16".
         threads: cores to use, for the backend and OpenCV together; all that the process may use if
             not given. OpenCV's thread count is one for the whole process.
-        batch_size: most persons to a network call.
+        batch_size: most persons to a network call; fewer where a call's persons are split (`Settings.shares`).
         flip_test: also run the mirrored crops and average, as in the paper's tests; half the speed.
         box_format: what the four numbers of a box are: "xyxy", "xywh" or "cxcywh".
-        settings: precision, threads, batch sizes and streams together; those that `danet tune --save`
+        settings: precision, threads, batch sizes, shares and streams together; those that `danet tune --save`
             kept for this model on this machine if not given, else the defaults. `Settings()`: the
             defaults in any case. The arguments above go before both.
 
@@ -186,9 +186,8 @@ class PoseEstimator:
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
         with in_flight():
-            for model in self._still_open().models():
-                for size in model.sizes:
-                    model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
+            for model, size in self._still_open().plans():
+                model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from danet.backends.base import Backend, BackendOptions, LoadedModel
 from danet.backends.registry import load_model
-from danet.batching import BatchedModel, batch_sizes
+from danet.batching import MAX_BATCH, BatchedModel, batch_sizes
 from danet.embedded import embedded_model, embedded_names
 from danet.errors import BackendError, ModelFileError
 from danet.shares import Shares, Work, share_count
@@ -38,11 +38,19 @@ class OpenedModel:
         else:
             self.shares.do(persons, self.streaming, work)
 
-    def models(self) -> list[BatchedModel]:
-        """Each that calls may use, once."""
+    def plans(self) -> list[tuple[BatchedModel, int]]:
+        """Each backend with a batch size that calls may use, once."""
         shared = self.shares.opened_model()
-        found = [self.single, self.streaming, *([] if shared is None else [shared])]
-        return list({id(one.backend): one for one in found}.values())
+        left_over = MAX_BATCH if shared is None else self.shares.count // 2  # see `plan_shares`
+        found = [(self.single, size) for size in self.single.sizes if size <= left_over]
+        found += [
+            (self.streaming, size)
+            for size in self.streaming.sizes
+            if size <= left_over or self.settings.streams > 1  # whose frames are not split
+        ]
+        if shared is not None:
+            found += [(shared, size) for size in shared.sizes]
+        return list({(id(model.backend), size): (model, size) for model, size in found}.values())
 
     def close(self) -> None:
         """Free the model. Calling it twice does no harm."""
@@ -84,7 +92,7 @@ def open_model(
         settings if settings.shares is None else replace(settings, shares=count),
         BatchedModel(loaded.backend, sizes[0]),
         BatchedModel(streaming.backend, sizes[1]),
-        Shares(loaded.backend, count, settings.batch_size),
+        Shares(loaded.backend, count, max(settings.batch_size, settings.largest_stream_batch)),
     )
 
 

@@ -7,11 +7,12 @@ once a call. And what is not the network, crops and decoding, is done on all cor
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
 
 from danet.backends.base import Backend, SideBySide
-from danet.batching import BatchedModel, batch_sizes
+from danet.batching import FULL_ENOUGH, BatchedModel, batch_sizes
 from danet.cpu import read_cpu
 from danet.errors import BackendError, DanetError
 
@@ -27,14 +28,19 @@ def share_count(backend: Backend, asked: int | None, threads: int | None, fixed:
 
     Args:
         backend: of the model.
-        asked: by the settings; None: one to a thread, `MOST_SHARES` at most.
+        asked: by the settings; None: one to a thread, `MOST_SHARES` at most, and no more than keep the threads busy.
         threads: of the estimator; None: all that the process may use.
         fixed: batch sizes that the file allows; None: any.
     """
     if not isinstance(backend, SideBySide) or fixed not in (None, (1,)):
         return 1
     available = threads or read_cpu().cores
-    return min(asked or MOST_SHARES, available)
+    if asked is not None:
+        return min(asked, available)
+    # shares have equal numbers of threads: of five threads four shares would leave one idle
+    busy = {count: count * (available // count) for count in range(1, min(MOST_SHARES, available) + 1)}
+    best = max(busy, key=lambda count: (busy[count] if count > 1 else 0, count))
+    return best if busy[best] >= FULL_ENOUGH * available else 1
 
 
 def plan_shares(persons: int, shares: int) -> tuple[list[slice], slice]:
@@ -60,7 +66,7 @@ class Shares:
     Args:
         backend: of the model.
         count: of shares; 1: never split.
-        largest: most persons to a network call that the settings allow.
+        largest: most persons to a network call that the settings allow in any use.
     """
 
     def __init__(self, backend: Backend, count: int, largest: int) -> None:
@@ -71,6 +77,7 @@ class Shares:
         self._model: BatchedModel | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._refused = False
+        self._proven = False
 
     def do(self, persons: int, whole: BatchedModel, work: Work) -> None:
         """Have `work` do all persons, in shares where there are enough; returns when all are done.
@@ -82,7 +89,6 @@ class Shares:
 
         Raises:
             Whatever `work` raises; of several errors the first share's.
-            BackendError: the program is ending.
         """
         slices, rest = plan_shares(persons, self.count) if self.count > 1 else ([], slice(0, persons))
         opened = self._opened() if slices else None
@@ -90,13 +96,17 @@ class Shares:
             work(slice(0, persons), whole)
             return
         model, pool = opened
-        others = [_submit(pool, work, one, model) for one in slices[1:]]
-        try:
-            work(slices[0], model)
-        finally:
-            wait(others)
-        for other in others:
-            other.result()
+        model = replace(model, sizes=tuple(size for size in model.sizes if size <= whole.sizes[-1]) or model.sizes[:1])
+        if not self._proven:
+            try:  # backends plan a batch size, OpenVINO compiles it, in the first call
+                work(slices[0], model)
+            except BackendError:
+                self.close()
+                work(slice(0, persons), whole)
+                return
+            self._proven = True
+            slices = slices[1:]
+        _side_by_side(pool, slices, lambda one: work(one, model))
         if rest.start < rest.stop:
             work(rest, whole)
 
@@ -132,8 +142,18 @@ class Shares:
             pool.shutdown(wait=False)
 
 
-def _submit(pool: ThreadPoolExecutor, work: Work, persons: slice, model: BatchedModel) -> Future[None]:
+def _side_by_side(pool: ThreadPoolExecutor, slices: Sequence[slice], work: Callable[[slice], None]) -> None:
+    """Do all slices, one of them in this thread; returns when all are done, and raises the first one's error."""
+    mine, others = list(slices[:1]), []
     try:
-        return pool.submit(work, persons, model)
-    except RuntimeError as error:  # shut down by `close` in another thread, or by the end of the program
-        raise BackendError("this estimator is closed, or the program is ending; no more frames are taken") from error
+        for one in slices[1:]:
+            try:
+                others.append(pool.submit(work, one))
+            except RuntimeError:  # no thread may be started any more: the program ends, or the system has none
+                mine.append(one)
+        for one in mine:
+            work(one)
+    finally:
+        wait(others)
+    for other in others:
+        other.result()

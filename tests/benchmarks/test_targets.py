@@ -30,7 +30,7 @@ def starts(above: float = 150.0, first: float = 1.0, grown: float = 0.0) -> Star
 
 
 def values(timed_: Timed, starts_: Starts) -> dict[str, tuple[float, bool]]:
-    return {one.text: (one.value, one.kept) for one in promises(timed_, starts_)}
+    return {one.text: (one.value, one.kept) for one in promises(timed_, starts_, 2)}
 
 
 def test_ratios_by_hand() -> None:
@@ -63,7 +63,12 @@ def test_starts_by_hand() -> None:
     found = values(timed(), starts(above=230.0, first=1.4, grown=20.0))
     assert found["MiB above NumPy and OpenCV, one person"] == (230.0, False)
     assert found["first result, s"] == (1.4, True)
-    assert found["MiB grown"] == (pytest.approx(17.0), False)  # from the third of twenty parts on
+    assert found["MiB grown"] == (pytest.approx(18.0), False)  # from the second of twenty parts on
+
+
+def test_one_thread_is_compared_with_two_alone() -> None:
+    assert [one.number for one in promises(timed(), starts(), 4)].count("4") == 1
+    assert [one.number for one in promises(timed(), starts(), 2)].count("4") == 3
 
 
 def test_tails_count_over_all_rounds() -> None:

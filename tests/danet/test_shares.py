@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import gc
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -71,6 +73,21 @@ def test_plans(persons: int, shares: int, sizes: list[int], rest: int) -> None:
 def test_one_share_to_a_thread_and_few_at_most() -> None:
     assert share_count(Calls(), None, 2, None) == 2
     assert share_count(Calls(), None, 64, None) == MOST_SHARES
+    # as many threads at work as there are: 6 threads are 3 x 2, not 4 x 1
+    assert [share_count(Calls(), None, threads, None) for threads in range(1, 13)] == [
+        1,
+        2,
+        3,
+        4,
+        1,
+        3,
+        1,
+        4,
+        3,
+        2,
+        2,
+        4,
+    ]
     assert share_count(Calls(), 16, 64, None) == 16
     assert share_count(Calls(), 16, 3, None) == 3
     assert share_count(Calls(), 1, 64, None) == 1
@@ -91,6 +108,7 @@ def test_a_backend_without_side_by_side_is_not_split() -> None:
 
 def test_shares_are_done_by_threads_of_their_own() -> None:
     shares = Shares(Calls(), 3, 8)
+    shares.do(9, WHOLE, lambda *_: None)  # the first call is tried for itself
     together = threading.Barrier(3, timeout=10)  # nobody passes before all three are at work
     seen: dict[str, slice] = {}
 
@@ -121,18 +139,71 @@ def test_too_few_persons_open_nothing() -> None:
     assert not backend.split_into
 
 
-@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.parametrize("failing", [0, 1, 2])
 def test_an_error_comes_when_all_shares_are_done(failing: int) -> None:
     ended = []
 
     def work(persons: slice, _: BatchedModel) -> None:
-        if persons.start == 4 * failing:
+        if persons.start == 3 * failing:
             raise BackendError(f"share {failing}")
         ended.append(persons)
 
+    shares = Shares(Calls(), 3, 8)
+    shares.do(9, WHOLE, lambda *_: None)  # the first call is tried for itself
     with pytest.raises(BackendError, match=f"share {failing}"):
-        Shares(Calls(), 2, 8).do(8, WHOLE, work)
-    assert len(ended) == 1
+        shares.do(9, WHOLE, work)
+    assert len(ended) == 2
+
+
+def test_a_plan_that_cannot_be_compiled_is_given_up() -> None:
+    """On a machine with little memory whole calls work where several graphs at once have no room."""
+    done = []
+
+    def work(persons: slice, model: BatchedModel) -> None:
+        if model is not WHOLE:
+            raise BackendError("cannot compile")
+        done.append(persons)
+
+    backend = Calls()
+    shares = Shares(backend, 2, 8)
+    for _ in range(2):
+        shares.do(8, WHOLE, work)
+    assert done == [slice(0, 8)] * 2
+    assert backend.split_into == [2]
+    assert backend.closed == 1
+
+
+def test_shares_keep_to_the_largest_batch_of_their_use() -> None:
+    sizes = []
+    Shares(Calls(), 2, 8).do(8, BatchedModel(Calls(), (1,)), lambda _, model: sizes.append(model.sizes))
+    assert sizes == [(1,), (1,)]
+
+
+LATE = """
+import sys, threading, time
+import numpy as np
+from danet import PoseEstimator
+from danet.tuning.settings import Settings
+
+estimator = PoseEstimator(sys.argv[1], settings=Settings(threads=2))
+boxes = [[10, 10, 90, 110]] * 4
+
+def work():
+    estimator.infer(np.zeros((120, 160, 3), np.uint8), boxes)
+    threading.main_thread().join()
+    time.sleep(0.2)
+    print(len(estimator.infer(np.zeros((120, 160, 3), np.uint8), boxes)), "persons")
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_threads_that_outlive_the_main_thread_go_on(tiny_ir: Path) -> None:
+    """Python starts no thread of a pool any more then, but waits for those that work."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, tiny_ir], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.strip(), done.returncode) == ("4 persons", 0), done.stderr
 
 
 def test_what_cannot_be_split_is_done_whole() -> None:
@@ -165,6 +236,23 @@ def _no_share_threads() -> None:
 
 SPLIT = Settings(threads=2)
 NOT_SPLIT = Settings(threads=2, shares=1)
+
+
+@pytest.mark.parametrize("settings", [SPLIT, NOT_SPLIT, Settings(threads=2, batch_size=8, stream_batch_size=1)])
+def test_warm_up_leaves_nothing_to_compile(
+    tiny_ir: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    boxes = np.concatenate([scene.boxes] * 9)
+    with PoseEstimator(tiny_ir, settings=settings) as estimator:
+        estimator.warm_up()
+
+        def refuse(*_: Any) -> None:
+            raise AssertionError("compiled after the warm-up")
+
+        monkeypatch.setattr(OpenVinoBackend, "_compiled", refuse)
+        for persons in range(1, 10):
+            estimator.infer(scene.image, boxes[:persons])
+        assert len(list(estimator.stream((scene.image, boxes[:persons]) for persons in range(1, 10)))) == 9
 
 
 @pytest.mark.parametrize("kind", ["tiny_ir", "tiny_onnx"])
@@ -203,18 +291,6 @@ def test_openvino_has_a_stream_to_each_share(tiny_ir: Path, scene: Scene) -> Non
         assert compiled.get_property("INFERENCE_NUM_THREADS") == 2
         # pinned, two estimators of one thread each would work on the same core (docs/performance.md)
         assert compiled.get_property("ENABLE_CPU_PINNING") is False
-
-
-def test_warm_up_compiles_for_the_shares_too(tiny_ir: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    with PoseEstimator(tiny_ir, settings=SPLIT) as estimator:
-        estimator.warm_up()
-
-        def refuse(*_: Any) -> None:
-            raise AssertionError("compiled after the warm-up")
-
-        monkeypatch.setattr(OpenVinoBackend, "_compiled", refuse)
-        for persons in range(1, 10):
-            estimator.infer(scene.image, np.concatenate([scene.boxes] * 9)[:persons])
 
 
 def test_closed_estimators_leave_no_threads(tiny_ir: Path, scene: Scene) -> None:

@@ -52,7 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.strftime("%F")
     scenes = render_scenes((1, 8, 10), FRAMES, FRAME_SIZE)
     timed = time_rounds(models, scenes, options.threads, options.rounds, options.seconds, say)
-    found = promises(timed, starts := measure_starts(models.int8, options.threads, options.frames, say))
+    found = promises(
+        timed, starts := measure_starts(models.int8, options.threads, options.frames, say), options.threads
+    )
     machine = read_machine(noise=timed.noise)
     content = {
         "command": f"python -m danet_benchmarks.targets {command}",

@@ -209,7 +209,7 @@ class Starts:
     def grown_mib(self) -> float:
         """Memory at the end of the long run above that after its first tenth."""
         memory = self.long.memory
-        return memory[-1][1] - memory[len(memory) // 10][1]
+        return memory[-1][1] - memory[len(memory) // 10 - 1][1]
 
 
 def measure_starts(model: Path, threads: int, frames: int, say: Say) -> Starts:

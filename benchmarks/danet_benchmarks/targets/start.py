@@ -28,6 +28,8 @@ IMPORT_S = time.perf_counter() - START
 import argparse  # noqa: E402
 import json  # noqa: E402
 
+from danet.tuning.settings import Settings  # noqa: E402
+
 PARTS = 20
 
 
@@ -45,7 +47,7 @@ def main() -> None:
         np.random.default_rng(0).integers(0, 256, (45, 80, 3), np.uint8), (1280, 720), interpolation=cv2.INTER_CUBIC
     )
     boxes = np.array([[40 + 140 * index, 150, 180 + 140 * index, 600] for index in range(options.persons)])
-    estimator = PoseEstimator(options.model, threads=options.threads)
+    estimator = PoseEstimator(options.model, threads=options.threads, settings=Settings())
     estimator.infer(frame, boxes)
     told = {
         "since_start_s": time.time() - options.started,

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ FORMAT = "1"
 SUFFIX = ".compiled"
 MOST_BYTES = 256 << 20
 """Of all files together, about thirty graphs; beyond it those that were not used for longest are removed."""
+_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Environment variables that keep OpenVINO from instructions that the CPU has."""
 _SEAL = hashlib.sha256().digest_size
 
 
@@ -37,12 +40,15 @@ class CompiledStore:
         folder: where they lie; made when the first is saved.
         name: of the model, for people who look into the folder.
         content: what the file holds, as a hash.
+        unchanged: whether the file still is what was hashed. OpenVINO reads weights when it compiles, out of the file
+            as it is then: one that was written over in place would be kept under the wrong name.
     """
 
-    def __init__(self, folder: Path, name: str, content: str) -> None:
+    def __init__(self, folder: Path, name: str, content: str, unchanged: Callable[[], bool] = lambda: True) -> None:
         self._folder = folder
         self._name = name
         self._content = content
+        self._unchanged = unchanged
 
     def load(self, core: Any, shape: tuple[int, ...], device: str, config: Mapping[str, Any]) -> Any | None:
         """The compiled graph for crops of a shape, or None where none is kept that can be used.
@@ -69,6 +75,8 @@ class CompiledStore:
         """Keep a compiled graph for `load` with the same arguments; where that cannot be done, do nothing."""
         try:
             content = compiled.export_model().getvalue()
+            if not self._unchanged():
+                return
             with write_beside(self._place(shape, device, config)) as temporary:
                 temporary.write_bytes(hashlib.sha256(content).digest() + content)
             self._remove_oldest()
@@ -78,7 +86,19 @@ class CompiledStore:
     def _place(self, shape: tuple[int, ...], device: str, config: Mapping[str, Any]) -> Path:
         cpu = read_cpu()
         settings = sorted((key, str(value)) for key, value in config.items())
-        told = (FORMAT, ov.get_version(), cpu.name, cpu.features, cpu.cores, self._content, shape, device, settings)
+        limits = [os.environ.get(name) for name in _LIMITS]
+        told = (
+            FORMAT,
+            ov.get_version(),
+            cpu.name,
+            cpu.features,
+            cpu.cores,
+            limits,
+            self._content,
+            shape,
+            device,
+            settings,
+        )
         return self._folder / f"{self._name}-{hashlib.sha256(repr(told).encode()).hexdigest()[:32]}{SUFFIX}"
 
     def _remove_oldest(self) -> None:
@@ -96,7 +116,7 @@ class CompiledStore:
             total -= size
 
 
-def open_store(name: str, content: str) -> CompiledStore | None:
-    """The store of a model in the user's cache folder; None where the user has none."""
+def open_store(name: str, content: str, unchanged: Callable[[], bool]) -> CompiledStore | None:
+    """The store of a model in the user's cache folder, arguments as `CompiledStore`'s; None where the user has none."""
     folder = cache_folder()
-    return None if folder is None else CompiledStore(folder / "compiled", name, content)
+    return None if folder is None else CompiledStore(folder / "compiled", name, content, unchanged)

@@ -139,9 +139,13 @@ def _store(path: Path, device: str, state: list[tuple[int, ...]]) -> CompiledSto
     """
     if path.suffix.lower() != ".xml" or device != "CPU":
         return None
+
+    def unchanged() -> bool:
+        return files_state(path) == state
+
     try:
         content = model_sha256(path)
-        return open_store(path.stem, content) if files_state(path) == state else None
+        return open_store(path.stem, content, unchanged) if unchanged() else None
     except OSError:
         return None
 

@@ -104,6 +104,7 @@ _SETTINGS: dict[str, Callable[[Row], str]] = {
     "precision": lambda row: row.precision,
     "threads": lambda row: "all" if row.settings.threads is None else str(row.settings.threads),
     "batch": lambda row: str(row.settings.batch_size),
+    "shares": lambda row: "auto" if row.settings.shares is None else str(row.settings.shares),
     "streams": lambda row: str(row.settings.streams),
     "their batch": lambda row: str(row.settings.stream_batch_size or ""),
     "moved": lambda row: f"{row.moved:.1%}",

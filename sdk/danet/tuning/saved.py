@@ -100,7 +100,9 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
                 raise
         else:
             return place
-    raise ModelFileError(f"{model}: no place to keep a tuning: the model is embedded and the user has no home folder")
+    raise ModelFileError(
+        f"{model}: no place to keep a tuning: the model is embedded, and there is no cache folder (no home, or DANET_CACHE_DIR is empty)"
+    )
 
 
 def _places(model: Path) -> list[Path]:

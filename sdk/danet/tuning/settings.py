@@ -34,7 +34,7 @@ class Settings:
     """Most persons to a network call of `stream`; None: as `batch_size`."""
     shares: int | None = None
     """Parts that the persons of a call of `infer` are split into, each on its part of the threads; 1: none. None: one
-    to a thread, 4 at most, in backends that gain by it; no more than threads in any case."""
+    to a thread, 4 at most, as far as that keeps all threads busy, in backends that gain by it."""
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
@@ -74,8 +74,8 @@ class Settings:
     def __str__(self) -> str:
         threads = "all threads" if self.threads is None else f"{self.threads} thread{'s' * (self.threads != 1)}"
         words = [self.precision or "default precision", threads, f"batches of {self.batch_size}"]
-        if self.shares is not None and self.shares > 1:
-            words.append(f"{self.shares} shares")
+        if self.shares is not None:
+            words.append("whole calls" if self.shares == 1 else f"{self.shares} shares")
         if self.streams > 1 or self.largest_stream_batch != self.batch_size:
             calls = "1 call" if self.streams == 1 else f"{self.streams} calls side by side"
             words.append(f"stream: {calls}, batches of {self.largest_stream_batch}")
