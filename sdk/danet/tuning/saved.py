@@ -101,7 +101,8 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
         else:
             return place
     raise ModelFileError(
-        f"{model}: no place to keep a tuning: the model is embedded, and there is no cache folder (no home, or DANET_CACHE_DIR is empty)"
+        f"{model}: no place to keep a tuning: the model is embedded, and there is no cache folder (no home folder, or "
+        "DANET_CACHE_DIR is empty)"
     )
 
 
