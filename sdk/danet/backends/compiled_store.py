@@ -74,7 +74,8 @@ class CompiledStore:
     def save(self, compiled: Any, shape: tuple[int, ...], device: str, config: Mapping[str, Any]) -> None:
         """Keep a compiled graph for `load` with the same arguments; where that cannot be done, do nothing."""
         try:
-            content = compiled.export_model().getvalue()
+            exported = compiled.export_model()
+            content = exported if isinstance(exported, bytes) else exported.getvalue()  # bytes in OpenVINO 2025
             if not self._unchanged():
                 return
             with write_beside(self._place(shape, device, config)) as temporary:
