@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ CALL_GMAC = CHAIN * SIDE**3 / 1e9
 _CELLS = (4, 64, 48)
 """Batch, height and width of the convolutions' maps."""
 _CHANNELS = 256
-CONVOLUTIONS_GMAC = CHAIN * 4 * 64 * 48 * 9 * _CHANNELS**2 / 1e9
+CONVOLUTIONS_GMAC = CHAIN * prod(_CELLS) * 9 * _CHANNELS**2 / 1e9
 PRECISIONS = ("FP32", "BF16", "INT8")
 _EXECUTED_AS = {"FP32": ("f32",), "BF16": ("bf16",), "INT8": ("u8", "i8")}
 """What the runtime calls the arithmetic, where it really used it."""
@@ -110,7 +111,7 @@ def _chain(quantized: bool) -> Any:
     for _ in range(CHAIN):
         right: Any = ops.constant((rng.standard_normal((SIDE, SIDE)) / SIDE**0.5).astype(np.float32))
         if quantized:
-            left, right = _rounded(left, 3.0, 256), _rounded(right, 0.1, 255)
+            left, right = _rounded(left, -3.0, 3.0, 256), _rounded(right, -0.1, 0.1, 255)
         left = ops.matmul(left, right, False, True)
     return ov.Model([left], [first], "products")
 
@@ -125,15 +126,14 @@ def _convolutions(quantized: bool) -> Any:
         kernels: Any = ops.constant(weights.astype(np.float32))
         maps = ops.relu(maps)
         if quantized:
-            ends = [ops.constant(np.float32(end)) for end in (0, 3, 0, 3)]
-            maps, kernels = ops.fake_quantize(maps, *ends, 256), _rounded(kernels, 0.1, 255)
+            maps, kernels = _rounded(maps, 0.0, 3.0, 256), _rounded(kernels, -0.1, 0.1, 255)
         maps = ops.convolution(maps, kernels, [1, 1], [1, 1], [1, 1], [1, 1])
     return ov.Model([maps], [first], "convolutions")
 
 
-def _rounded(values: Any, limit: float, levels: int) -> Any:
+def _rounded(values: Any, low: float, high: float, levels: int) -> Any:
     """The node by which OpenVINO knows that a product may be done in 8-bit integers."""
-    ends = [ops.constant(np.float32(end)) for end in (-limit, limit, -limit, limit)]
+    ends = [ops.constant(np.float32(end)) for end in (low, high, low, high)]
     return ops.fake_quantize(values, *ends, levels)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import openvino as ov
 from openvino import opset13
 
+from danet_calibration.graph import map_size
 from danet_calibration.nncf_ptq import Calibration
 
 LEVELS = 256
@@ -64,12 +65,8 @@ def _stages(model: ov.Model) -> list[list[Any]]:
 
 
 def _is_map(node: Any) -> bool:
-    shape = node.output(0).partial_shape
-    return bool(
-        shape.rank.is_static
-        and len(shape) == 4
-        and all(shape[axis].is_static and shape[axis].get_length() > 1 for axis in (2, 3))
-    )
+    size = map_size(node.output(0).partial_shape)
+    return size is not None and min(size) > 1
 
 
 def _key(output: Any) -> tuple[str, int]:

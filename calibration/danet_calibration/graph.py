@@ -66,8 +66,8 @@ _IR_SILENT = ("Constant", "Parameter", "Result")
 def _ir_operation(node: Any) -> Operation:
     constant = any(_is_constant(source.get_source_output().get_node()) for source in node.inputs())
     kind = _kind(_IR_KINDS.get(node.get_type_name(), "other"), constant)
-    size = _ir_size(node.output(0).partial_shape)
-    inputs = [_ir_size(source.get_source_output().get_partial_shape()) for source in node.inputs()]
+    size = map_size(node.output(0).partial_shape)
+    inputs = [map_size(source.get_source_output().get_partial_shape()) for source in node.inputs()]
     weights: list[int] = (
         list(node.input_value(1).get_partial_shape().to_shape())
         if kind in ("convolution", "depthwise", "deconvolution")
@@ -76,7 +76,8 @@ def _ir_operation(node: Any) -> Operation:
     return Operation(node.get_friendly_name(), kind, size, *_kernel(weights), _broadcasts(size, inputs))
 
 
-def _ir_size(shape: Any) -> tuple[int, int] | None:
+def map_size(shape: Any) -> tuple[int, int] | None:
+    """Height and width that a shape of an IR states for a map; None where it is no map, or does not state them."""
     sides = [shape[axis] for axis in (2, 3)] if shape.rank.is_static and len(shape) == 4 else []
     return (sides[0].get_length(), sides[1].get_length()) if sides and all(side.is_static for side in sides) else None
 

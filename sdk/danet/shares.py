@@ -38,9 +38,8 @@ def share_count(backend: Backend, asked: int | None, threads: int | None, fixed:
     if asked is not None:
         return min(asked, available)
     # shares have equal numbers of threads: of five threads four shares would leave one idle
-    busy = {count: count * (available // count) for count in range(1, min(MOST_SHARES, available) + 1)}
-    best = max(busy, key=lambda count: (busy[count] if count > 1 else 0, count))
-    return best if busy[best] >= FULL_ENOUGH * available else 1
+    busy, best = max(((n * (available // n), n) for n in range(2, min(MOST_SHARES, available) + 1)), default=(0, 1))
+    return best if busy >= FULL_ENOUGH * available else 1
 
 
 def plan_shares(persons: int, shares: int) -> tuple[list[slice], slice]:

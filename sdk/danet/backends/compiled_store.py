@@ -23,6 +23,7 @@ from danet.cache_folder import cache_folder
 from danet.cpu import read_cpu
 from danet.errors import DanetError
 from danet.files import write_beside
+from danet.model_files import files_state, model_sha256
 
 FORMAT = "1"
 SUFFIX = ".compiled"
@@ -117,7 +118,22 @@ class CompiledStore:
             total -= size
 
 
-def open_store(name: str, content: str, unchanged: Callable[[], bool]) -> CompiledStore | None:
-    """The store of a model in the user's cache folder, arguments as `CompiledStore`'s; None where the user has none."""
+def open_store(path: Path, state: list[tuple[int, ...]]) -> CompiledStore | None:
+    """The store of a model file in the user's cache folder; None where the user has none, or the file was replaced.
+
+    Args:
+        path: of the model, which was read.
+        state: of its files before that; see `files_state`.
+    """
     folder = cache_folder()
-    return None if folder is None else CompiledStore(folder / "compiled", name, content, unchanged)
+    if folder is None:
+        return None
+
+    def unchanged() -> bool:
+        return files_state(path) == state
+
+    try:
+        content = model_sha256(path)
+        return CompiledStore(folder / "compiled", path.stem, content, unchanged) if unchanged() else None
+    except OSError:
+        return None

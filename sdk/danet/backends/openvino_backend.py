@@ -17,7 +17,7 @@ from danet.backends.heap_trim import trim_heap
 from danet.backends.request_pools import RequestPools
 from danet.errors import BackendError, ModelFileError
 from danet.ir_file import check_seal
-from danet.model_files import files_state, model_sha256
+from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY, ModelSpec
 
 WAITING_REQUESTS = 1
@@ -123,31 +123,14 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     shape = model.input(0).partial_shape if len(model.inputs) == 1 else None
     if shape is None or shape.rank.is_dynamic or len(shape) != 4 or not shape[3].is_static or len(shape[3]) != 3:
         raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
-    backend = OpenVinoBackend(model, options, _store(path, options.device, state))
+    # not for ONNX, whose weights may lie in files that nobody hashes, nor for devices whose drivers no name tells apart
+    kept = path.suffix.lower() == ".xml" and options.device == "CPU"
+    backend = OpenVinoBackend(model, options, open_store(path, state) if kept else None)
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     rest = options.precision or "fp32"
     arithmetic = f"int8, rest {rest}" if quantized else rest
     return LoadedModel(backend, _spec(model, path), arithmetic, fixed, options.streams)
-
-
-def _store(path: Path, device: str, state: list[tuple[int, ...]]) -> CompiledStore | None:
-    """Of the file that was read, whose `state` was taken before; None where it was replaced meanwhile.
-
-    Also None for ONNX, whose weights may lie in files that nobody hashes, and for devices whose drivers the names of
-    kept graphs do not tell apart.
-    """
-    if path.suffix.lower() != ".xml" or device != "CPU":
-        return None
-
-    def unchanged() -> bool:
-        return files_state(path) == state
-
-    try:
-        content = model_sha256(path)
-        return open_store(path.stem, content, unchanged) if unchanged() else None
-    except OSError:
-        return None
 
 
 def _spec(model: Any, path: Path) -> ModelSpec | None:
