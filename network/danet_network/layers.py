@@ -6,6 +6,9 @@ III. Shape comments use N persons, C channels, H x W cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,6 +17,16 @@ from danet_network.config import ChannelAttentionPlacement, DANetConfig, Spatial
 
 MASK_KERNEL = 9
 """Side of the depthwise convolutions that compute masks (paper, section III-B)."""
+
+
+@cache
+def _gpu_depthwise() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+    """Triton comes with PyTorch's CUDA builds for Linux, and with no other."""
+    try:
+        from danet_network.cuda_depthwise import depthwise9x9
+    except ImportError:
+        return None
+    return depthwise9x9
 
 
 def preactivated(channels: int, convolution: nn.Module) -> nn.Sequential:
@@ -30,7 +43,8 @@ class MaskConv(nn.Conv2d):
     """The depthwise 9x9 convolution of a mask. Always biased: no BN follows that could shift it.
 
     Stays in float32 under CPU autocast: oneDNN's bfloat16 weight gradient of a depthwise 9x9 took
-    45.9 ms where the float32 one took 12.8 ms (64 x 32 x 32 x 24, 2 threads, torch 2.13.0).
+    45.9 ms where the float32 one took 12.8 ms (64 x 32 x 32 x 24, 2 threads, torch 2.13.0). On a GPU it
+    is computed by `danet_network.cuda_depthwise`, where Triton is there.
     """
 
     def __init__(self, channels: int) -> None:
@@ -41,6 +55,10 @@ class MaskConv(nn.Conv2d):
         if torch.is_autocast_enabled("cpu") and features.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
                 return super().forward(features.float()).to(features.dtype)
+        on_gpu = _gpu_depthwise() if features.is_cuda else None
+        if on_gpu is not None:
+            assert self.bias is not None
+            return on_gpu(features, self.weight, self.bias)
         return super().forward(features)
 
 

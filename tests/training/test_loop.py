@@ -202,6 +202,17 @@ def test_resumed_run_ends_in_the_same_bits(config: TrainConfig, stop_at: int, tm
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [STATE]
 
 
+def test_run_with_crops_of_the_device_goes_on(config: TrainConfig, tmp_path: Path) -> None:
+    device = replace(config, crops="device", pool_scenes=8, sources=(*config.sources, Source("rendered")))
+    seen: list[int] = []
+    for stop_at in (12, None):
+        trainer = Trainer(device, training_spec(device), CPU)
+        if stop_at is None:
+            trainer.load(tmp_path / STATE)
+        train(trainer, tmp_path, lambda samples, loss: seen.append(samples), lambda trainer, phase: None, stop_at)
+    assert seen == [4, 8, 12, 16, 20, 28, 36]
+
+
 def test_runs_of_two_seeds_differ(config: TrainConfig, tmp_path: Path) -> None:
     # the comparison above can tell
     one = run(replace(config, phases=config.phases[:1]), tmp_path / "one")

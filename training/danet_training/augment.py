@@ -15,12 +15,14 @@ from danet_training.config import Augmentation
 _UPPER_BODY = tuple(range(13))
 _BUST = tuple(range(9))
 _LOWER_BODY = tuple(range(11, 17))
-_PARTS = (_UPPER_BODY, _BUST, _LOWER_BODY)
-_PART_SHARES = (0.45, 0.3, 0.25)
+PARTS = (_UPPER_BODY, _BUST, _LOWER_BODY)
+PART_SHARES = (0.45, 0.3, 0.25)
 """Parts of the body that a crop may be cut to, and how often. MSPN cuts halves; the bust (head to
 elbows) is ours, since cameras on desks and doors see no more."""
-_HALF_BODY_MINIMUM = 3
+HALF_BODY_MINIMUM = 3
 """Labelled keypoints that a half needs to stand for a person (as the zoo has it)."""
+HALF_BODY_MARGIN = 0.15
+"""Room around the part's keypoints, relative to the longer side of their box."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +44,12 @@ def half_body_box(
 
     After the half-body transform of MSPN (Li et al., 2019): the network sees persons cut at the waist.
     """
-    part = np.array(_PARTS[rng.choice(len(_PARTS), p=_PART_SHARES)])
+    part = np.array(PARTS[rng.choice(len(PARTS), p=PART_SHARES)])
     chosen = keypoints[part[visibility[part] > 0]]
-    if len(chosen) < _HALF_BODY_MINIMUM:
+    if len(chosen) < HALF_BODY_MINIMUM:
         return None
     low, high = chosen.min(0).astype(np.float64) + 0.5, chosen.max(0).astype(np.float64) + 0.5
-    margin = 0.15 * max(*(high - low), 1.0)
+    margin = HALF_BODY_MARGIN * max(*(high - low), 1.0)
     return np.concatenate((low - margin, high + margin))
 
 

@@ -108,18 +108,21 @@ class _Reporter:
         self._bar = bar
         self._trainer = trainer
         self._task = bar.add_task("samples", total=trainer.config.total_samples, completed=trainer.samples_seen)
-        self._losses: list[float] = []
+        self._losses: list[torch.Tensor] = []
         self._logged = time.monotonic()
         self._logged_samples = trainer.samples_seen
 
-    def step(self, seen: int, loss: float) -> None:
-        """After each optimiser step."""
+    def step(self, seen: int, loss: torch.Tensor) -> None:
+        """After each optimiser step; the losses are read when they are logged, since reading waits for the device."""
         self._losses.append(loss)
         self._bar.update(self._task, completed=seen)
         elapsed = time.monotonic() - self._logged
         if elapsed < LOG_SECONDS:
             return
-        mean, rate = sum(self._losses) / len(self._losses), (seen - self._logged_samples) / elapsed
+        mean, rate = (
+            sum(loss.item() for loss in self._losses) / len(self._losses),
+            (seen - self._logged_samples) / elapsed,
+        )
         self._board.add_scalar("loss", mean, seen)
         self._board.add_scalar("samples_per_second", rate, seen)
         self._board.add_scalar("schedule", self._trainer.schedule(), seen)

@@ -116,6 +116,11 @@ class TrainConfig:
     same bits without it; on GPUs it costs speed."""
     workers: int = 1
     """Processes that make crops for each training process; no more than its cores. 0: none, it makes them itself."""
+    crops: Literal["workers", "device"] = "workers"
+    """"device": all pictures lie in the training device's memory, where crops are cut and changed many at once; the
+    workers only render scenes. For GPUs, which a few cores cannot feed. Sample n is then not the same in each run."""
+    pool_scenes: int = 4096
+    """Of crops = "device": rendered scenes in the device's memory, the oldest replaced all the time; 0.4 MB each."""
     checkpoint_minutes: float = 5.0
     validate_every: int = 0
     """Samples between validations; 0: at the end of each phase."""
@@ -177,6 +182,10 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
     for name in (*names, "muon_learning_rate", "muon_weight_decay"):
         value = getattr(config, name)
         yield name, value, isfinite(value) and value >= 0, "0 or more"
+    if config.crops == "device":
+        degraded = config.augmentation.degrade_probability
+        yield "degrade_probability", degraded, degraded == 0, '0 with crops = "device", which cannot do that'
+        yield "pool_scenes", config.pool_scenes, config.pool_scenes >= 4, "4 or more"
     for name in ("warmup_samples", "workers", "validate_every"):
         yield name, getattr(config, name), getattr(config, name) >= 0, "0 or more"
     yield "ema_decay", config.ema_decay, 0 <= config.ema_decay < 1, "0 to below 1"

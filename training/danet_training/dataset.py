@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,10 +17,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from danet.cpu import read_cpu
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
-from danet.scenes.scene import render_scene
+from danet.scenes.scene import Scene, render_scene
 from danet_evaluation.coco import KeypointDataset, Picture, load_split
 from danet_training.augment import Sample, make_sample
-from danet_training.config import Augmentation, Source
+from danet_training.config import Augmentation, Phase, Source, TrainConfig
 from danet_training.processes import ALONE, Processes
 
 Batch = tuple[Tensor, Tensor, Tensor]
@@ -49,13 +51,20 @@ class RenderedSource:
     """Persons of scenes rendered on the fly."""
 
     FRAME = (320, 320)
+    MOST_PERSONS = 3
+
+    @classmethod
+    def scene(cls, rng: np.random.Generator) -> Scene:
+        """A fresh scene of at least one person."""
+        while True:
+            seed = int(rng.integers(1 << 62))
+            scene = render_scene(seed, cls.FRAME, persons=int(rng.integers(1, cls.MOST_PERSONS + 1)))
+            if len(scene.boxes):
+                return scene
 
     def draw(self, spec: ModelSpec, options: Augmentation, rng: np.random.Generator) -> Sample:
         """One augmented crop of a fresh scene."""
-        while True:
-            scene = render_scene(int(rng.integers(1 << 62)), self.FRAME, persons=int(rng.integers(1, 4)))
-            if len(scene.boxes):
-                break
+        scene = self.scene(rng)
         index = int(rng.integers(len(scene.boxes)))
         box = scene.boxes[index].astype(np.float64)
         return make_sample(scene.image, box, scene.keypoints[index], scene.visibility[index], spec, options, rng)
@@ -111,6 +120,56 @@ class Numbers(Sampler[int]):
     def __len__(self) -> int:
         """How many."""
         return len(self._starts) * self._share
+
+
+class SampleMaker(Protocol):
+    """Makes the batches of a run; closed at its end."""
+
+    def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterable[Batch]:
+        """Micro-batches of `micro` samples of this process.
+
+        Args:
+            phase: gives the crop size and the batch of all processes.
+            first: sample with which the next step begins.
+            last: end of the phase.
+            micro: samples to a forward pass.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back what was opened."""
+        ...
+
+
+class NumberedSamples:
+    """Samples by number, made by worker processes.
+
+    Args:
+        config: sources, augmentation, seed and workers.
+        spec: of the model at full size.
+        processes: of the run; this one's place among them.
+
+    Raises:
+        InputError: as `open_source`.
+    """
+
+    def __init__(self, config: TrainConfig, spec: ModelSpec, processes: Processes = ALONE) -> None:
+        self._config = config
+        self._spec = spec
+        self._processes = processes
+        self._sources = tuple(open_source(source) for source in config.sources)
+
+    def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterable[Batch]:
+        """See `SampleMaker`."""
+        config = self._config
+        spec = replace(self._spec, input_size=phase.input_size)
+        weights = tuple(source.weight for source in config.sources)
+        samples = Samples(self._sources, weights, spec, config.augmentation, config.seed)
+        numbers = Numbers(first, last, phase.batch, self._processes)
+        return sample_loader(samples, numbers, micro, config.workers)
+
+    def close(self) -> None:
+        """Nothing: workers end with their loader."""
 
 
 def open_source(source: Source) -> CocoSource | RenderedSource:

@@ -6,7 +6,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from danet_network.zoo import preset_spec
 from danet_training.arithmetic import computes_bf16
 from danet_training.average import warmed_up_ema
 from danet_training.config import Phase, TrainConfig
-from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
+from danet_training.dataset import Batch, NumberedSamples, SampleMaker
+from danet_training.device_samples import DeviceSamples
 from danet_training.optimizers import Optimizers
 from danet_training.processes import ALONE, Processes
 from danet_training.targets import total_loss
@@ -83,30 +84,33 @@ class Trainer:
         warmup = min(1.0, (seen + 1) / self.config.warmup_samples) if self.config.warmup_samples else 1.0
         return warmup * max(0.0, 1 - seen / total)
 
-    def step(self, batches: list[Batch], phase: Phase) -> float:
-        """One optimiser step over this process's micro-batches; returns their mean loss."""
+    def step(self, batches: list[Batch], phase: Phase) -> Tensor:
+        """One optimiser step over this process's micro-batches; returns their mean loss, a scalar on the device.
+
+        Reading it waits for the device, so it is read when it is reported, not at each step.
+        """
         self.model.zero_grad(set_to_none=True)
         parts = len(batches)
-        loss = sum(self._backward(batch, phase, parts, number == parts) for number, batch in enumerate(batches, 1))
+        losses = [self._backward(batch, phase, parts, number == parts) for number, batch in enumerate(batches, 1)]
         if self.config.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizers.step(self.schedule())
         self.average.update_parameters(self.model)
         self.samples_seen += phase.batch
-        return loss
+        return torch.stack(losses).sum()
 
-    def _backward(self, batch: Batch, phase: Phase, parts: int, last: bool) -> float:
+    def _backward(self, batch: Batch, phase: Phase, parts: int, last: bool) -> Tensor:
         """Add the gradients of one micro-batch; the last one's backward averages them over the processes."""
         network = self._supervised
         alone = network.no_sync() if isinstance(network, DistributedDataParallel) and not last else nullcontext()
         with alone:
             part = self.loss(batch, phase) / parts
             part.backward()  # type: ignore[no-untyped-call]
-        return part.item()
+        return part.detach()
 
     def loss(self, batch: Batch, phase: Phase) -> Tensor:
         """The loss of one micro-batch."""
-        images, keypoints, visibility = (part.to(self.device) for part in batch)
+        images, keypoints, visibility = (part.to(self.device, non_blocking=True) for part in batch)
         amp = torch.autocast(self.device.type, torch.bfloat16) if self._bf16 else nullcontext()
         with amp:
             outputs = self._supervised(self.normalise(images))
@@ -194,7 +198,7 @@ def _supervised(network: DANet, processes: Processes) -> torch.nn.Module:
     return scales if processes.count == 1 else DistributedDataParallel(scales, gradient_as_bucket_view=True)
 
 
-Progress = Callable[[int, float], None]
+Progress = Callable[[int, Tensor], None]
 """Called after each optimiser step with the samples seen and the step's loss."""
 
 
@@ -214,21 +218,24 @@ def train(
         validate: called every `validate_every` samples and at the end of each phase.
         stop_at: samples seen at which to save and return, with the run unfinished; None: go to its end.
     """
-    sources = tuple(open_source(source) for source in trainer.config.sources)
-    weights = tuple(source.weight for source in trainer.config.sources)
     end = 0
-    for phase in trainer.config.phases:
-        end += phase.samples
-        last = end if stop_at is None else min(end, stop_at)
-        if trainer.samples_seen + phase.batch > last:
-            continue
-        spec = replace(trainer.spec, input_size=phase.input_size)
-        samples = Samples(sources, weights, spec, trainer.config.augmentation, trainer.config.seed)
-        _train_phase(trainer, phase, samples, last, folder, progress, validate)
-        # a state at the end of a phase means that the phase has been validated, so that a kill loses no validation
-        _validated(trainer, phase, validate)
-        _saved(trainer, folder)
-        trainer.processes.wait()
+    with closing(_sample_maker(trainer)) as samples:
+        for phase in trainer.config.phases:
+            end += phase.samples
+            last = end if stop_at is None else min(end, stop_at)
+            if trainer.samples_seen + phase.batch > last:
+                continue
+            _train_phase(trainer, phase, samples, last, folder, progress, validate)
+            # a state at the end of a phase means that the phase has been validated: a kill loses no validation
+            _validated(trainer, phase, validate)
+            _saved(trainer, folder)
+            trainer.processes.wait()
+
+
+def _sample_maker(trainer: Trainer) -> SampleMaker:
+    if trainer.config.crops == "device":
+        return DeviceSamples(trainer.config, trainer.spec, trainer.device, trainer.processes)
+    return NumberedSamples(trainer.config, trainer.spec, trainer.processes)
 
 
 def _validated(trainer: Trainer, phase: Phase, validate: Callable[[Trainer, Phase], None]) -> None:
@@ -245,7 +252,7 @@ def _saved(trainer: Trainer, folder: Path) -> None:
 def _train_phase(
     trainer: Trainer,
     phase: Phase,
-    samples: Samples,
+    samples: SampleMaker,
     end: int,
     folder: Path,
     progress: Progress,
@@ -256,8 +263,7 @@ def _train_phase(
     micro = min(phase.micro_batch or share, share)
     if share % micro:
         raise InputError(f"micro_batch {micro} with {share} samples to a process, expected a divisor of {share}")
-    numbers = Numbers(trainer.samples_seen, end, phase.batch, processes)
-    loader = sample_loader(samples, numbers, micro, config.workers)
+    loader = samples.batches(phase, trainer.samples_seen, end, micro)
     trainer.model.train()
     saved = time.monotonic()
     validated = trainer.samples_seen

@@ -38,31 +38,67 @@ class Muon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Step every matrix that has a gradient."""
         for group in self.param_groups:
-            for matrix in group["params"]:
-                if matrix.grad is not None:
-                    self._step(matrix, matrix.grad, group["lr"], group["weight_decay"], group["momentum"])
+            matrices = [matrix for matrix in group["params"] if matrix.grad is not None]
+            if matrices:
+                self._step(matrices, group["lr"], group["weight_decay"], group["momentum"])
 
-    def _step(self, matrix: Tensor, gradient: Tensor, rate: float, decay: float, momentum: float) -> None:
-        state = self.state[matrix]
-        if "momentum_buffer" not in state:
-            state["momentum_buffer"] = torch.zeros_like(gradient)
-        average: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-        direction = orthogonalised(gradient.lerp(average, momentum))
-        rows, columns = matrix.shape
-        matrix.mul_(1 - rate * decay)
-        matrix.add_(direction, alpha=-rate * max(1.0, rows / columns) ** 0.5)
+    def _step(self, matrices: list[Tensor], rate: float, decay: float, momentum: float) -> None:
+        gradients = [matrix.grad for matrix in matrices if matrix.grad is not None]
+        for matrix, gradient in zip(matrices, gradients, strict=True):
+            if "momentum_buffer" not in self.state[matrix]:
+                self.state[matrix]["momentum_buffer"] = torch.zeros_like(gradient)
+        averages: list[Tensor] = [self.state[matrix]["momentum_buffer"] for matrix in matrices]
+        torch._foreach_lerp_(averages, gradients, 1 - momentum)
+        directions = all_orthogonalised(list(torch._foreach_lerp(gradients, averages, momentum)))
+        factors = [-rate * max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5 for matrix in matrices]
+        torch._foreach_mul_(directions, factors)
+        if decay:
+            torch._foreach_mul_(matrices, 1 - rate * decay)
+        torch._foreach_add_(matrices, directions)
 
 
-def orthogonalised(matrix: Tensor) -> Tensor:
-    """About U V' of the singular value decomposition U S V' of a matrix (m, n): singular values in 0.7 to 1.2.
+def all_orthogonalised(matrices: list[Tensor]) -> list[Tensor]:
+    """`orthogonalised` of each matrix; on a GPU, whose time goes into the launches of small products, in stacks."""
+    if matrices[0].is_cuda:
+        return stack_orthogonalised(matrices)
+    return [orthogonalised(matrix) for matrix in matrices]
+
+
+def stack_orthogonalised(matrices: list[Tensor]) -> list[Tensor]:
+    """`orthogonalised` of each matrix, with those of one height in one stack.
+
+    Columns of zeros fill them up to one width, and stay zero in the iteration.
+    """
+    lying = [matrix.T if _tall(matrix) else matrix for matrix in matrices]
+    stacks: dict[int, list[int]] = {}
+    for number, matrix in enumerate(lying):
+        stacks.setdefault(len(matrix), []).append(number)
+    found = list(lying)
+    for height, numbers in stacks.items():
+        widths = [lying[number].shape[1] for number in numbers]
+        stack = lying[numbers[0]].new_zeros((len(numbers), height, max(widths)))
+        for plane, number, width in zip(stack, numbers, widths, strict=True):
+            plane[:, :width] = lying[number]
+        for plane, number, width in zip(orthogonalised(stack), numbers, widths, strict=True):
+            found[number] = plane[:, :width]
+    return [done.T if _tall(matrix) else done for done, matrix in zip(found, matrices, strict=True)]
+
+
+def _tall(matrix: Tensor) -> bool:
+    return matrix.shape[-2] > matrix.shape[-1]
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """About U V' of the singular value decomposition U S V' of matrices (..., m, n): singular values in 0.7 to 1.2.
 
     Newton-Schulz iteration, in bfloat16 where the device computes in it, else float32.
     """
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).to(torch.bfloat16 if computes_bf16(matrix.device) else torch.float32)
-    x = x / x.norm().clamp(min=1e-7)
+    tall = _tall(matrices)
+    x = (matrices.mT if tall else matrices).to(torch.bfloat16 if computes_bf16(matrices.device) else torch.float32)
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
     for _ in range(ITERATIONS):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return (x.T if tall else x).to(matrix.dtype)
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * (gram @ gram)) @ x
+    done: Tensor = (x.mT if tall else x).to(matrices.dtype)
+    return done
