@@ -97,9 +97,15 @@ def _sigterm_raises() -> Iterator[None]:
     if not mine:
         yield
         return
+    again = getattr(signal, "SIGALRM", None)  # Windows has none
 
-    def end(number: int, _: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not break the tidying
+    def end(*_: object) -> None:
+        if _is_ending(sys.exception()):
+            return  # a second one must not break the tidying
+        if again is not None:
+            # C code that asks Python for something may take any exception for "no" (PyErr_Clear), this one too
+            signal.signal(again, end)
+            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S)
         raise _TerminatedError
 
     signal.signal(signal.SIGTERM, end)
@@ -107,6 +113,20 @@ def _sigterm_raises() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if again is not None and signal.getsignal(again) is end:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(again, signal.SIG_DFL)
+
+
+_PATIENCE_S = 1.0
+"""Seconds after which SIGTERM counts as lost where nothing is being tidied up."""
+
+
+def _is_ending(error: BaseException | None) -> bool:
+    """Whether what is being handled, or what it was raised in the handling of, is a SIGTERM."""
+    while error is not None and not isinstance(error, _TerminatedError):
+        error = error.__context__
+    return error is not None
 
 
 def _lacks_memory(error: Exception) -> bool:

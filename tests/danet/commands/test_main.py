@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -136,3 +137,37 @@ def test_interrupt(danet_process: Danet, tiny_ir: Path, tmp_path: Path) -> None:
     assert process.stderr.read().splitlines() == ["danet: error: interrupted"]
     process.stdin.close()
     process.stderr.close()
+
+
+ENDS = """
+import os, signal, sys, time
+from danet.commands import main as program
+from danet.commands.command import Command
+
+def swallowed():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.1)
+    except BaseException:
+        pass  # as C code does that calls Python and clears its error
+
+def run(options):
+    try:
+        {body}
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1.5)  # longer than a signal counts as lost
+        print("tidied", flush=True)
+    return 0
+
+program.commands = lambda: [Command("work", "", lambda parser: None, run)]
+sys.exit(program.main(["work"]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
+@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.SIGTERM)", "swallowed()"])
+def test_a_lost_sigterm_comes_again_and_tidying_is_left_in_peace(body: str) -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS.format(body=body)], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (143, "tidied\n", "danet: error: terminated\n")
