@@ -20,6 +20,8 @@ LARGEST_BATCH = 10
 """So that nine persons are padded (danet/batching.py); none are in batches of eight or less."""
 SHOWN = 0.3
 """Score above which a keypoint of the embedded model is no guess."""
+SURE = 0.4
+"""Score above which its map has one narrow peak; below, the top of a broad one moves with each pixel of the crop."""
 
 
 @dataclass(frozen=True)

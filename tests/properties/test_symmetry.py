@@ -12,7 +12,7 @@ from danet.crop import padded_size
 from danet.estimator import PoseEstimator
 from danet.model_spec import DecoderSpec, ModelSpec
 
-from .conftest import SHOWN, Street
+from .conftest import SHOWN, SURE, Street
 from .heatmaps import FINE_SIGMA, BrightnessBackend, lengths, spec_of, spots
 
 SPOTS = spec_of((64, 48), 4, 1.25, DecoderSpec(offsets=(), refinement="dark"))
@@ -100,13 +100,15 @@ def test_resized_with_its_boxes(scale: float, side: float, x: float, y: float) -
 
 
 def test_a_picture_resized_by_opencv(danet72_unpadded: PoseEstimator, street: Street) -> None:
-    """Twice the resolution says nothing new of the persons, so that they stay where they are: within a tenth of a
-    cell, as the crops' pixels are not the same."""
+    """Twice the resolution says nothing new of the persons, so that they stay where they are. The crops' pixels are not
+    the same, so sure keypoints within a tenth of a cell; on the average, which half a pixel forgotten in the geometry
+    would move by 0.05 cells, all of them."""
     double = cv2.resize(street.frame, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
     boxes = street.boxes[[0, 3]]
     poses, there = (danet72_unpadded.infer(frame, boxes * scale) for frame, scale in ((street.frame, 1), (double, 2)))
     back = (there.keypoints + HALF_A_PIXEL) / 2 - HALF_A_PIXEL
     cells = padded_size(boxes, danet72_unpadded.spec)[:, :1] / danet72_unpadded.spec.heatmap_size[1]
-    distances = (np.linalg.norm(back - poses.keypoints, axis=2) / cells)[poses.scores > SHOWN]
-    assert len(distances) > 5
-    assert distances.max() < 0.1
+    moves = (back - poses.keypoints) / cells[..., None]
+    assert (poses.scores > SHOWN).sum() > 10
+    assert np.abs(moves[poses.scores > SHOWN].mean(0)).max() < 0.02
+    assert np.linalg.norm(moves[poses.scores > SURE], axis=1).max() < 0.1

@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="128x96,256x192", help="crop heights x widths (128x96,256x192)")
     parser.add_argument("--workers", default="0,1,2", help="numbers of worker processes (0,1,2)")
     options = parser.parse_args()
-    config = load_config(options.config)
+    config = replace(load_config(options.config), crops="workers")  # it is the workers that are counted
     about = f"{read_cpu().name}, {torch.get_num_threads()} threads, torch {torch.__version__}, {time.strftime('%F')}"
     table = Table(title=f"samples/s, batch {options.batch}, medians of {options.steps} steps", caption=about)
     for heading in ("crop", "arithmetic", "network alone", "data alone, one process"):

@@ -16,8 +16,8 @@ class NaivePose:
     """One `session.run` to a frame, and a decoder that loops over persons and keypoints.
 
     Written as the demos of public pose networks are: crops are stacked, each heatmap is blurred by OpenCV, its highest
-    cell found and moved a quarter toward the second-highest. ONNX Runtime gets the same threads, and is left as it is
-    otherwise. The keypoints are those of `PoseEstimator`.
+    cell found and moved a quarter toward the second-highest, or as DARK's public code does. ONNX Runtime gets the same
+    threads, and is left as it is otherwise. The keypoints are those of `PoseEstimator`.
 
     Args:
         path: an ONNX file that `danet convert` wrote.
@@ -67,6 +67,8 @@ class NaivePose:
             row, column = np.unravel_index(np.argmax(blurred), blurred.shape)
             score = float(np.clip(heatmap[row, column] / decoder.heatmap_peak, 0, 1))
             place = np.array((column, row), np.float64)
+            if decoder.refinement == "dark":
+                place += _to_the_top(blurred, int(row), int(column))
             for offset in decoder.offsets:
                 blurred[row, column] = -np.inf
                 row, column = np.unravel_index(np.argmax(blurred), blurred.shape)
@@ -76,3 +78,19 @@ class NaivePose:
             x, y = ((place + 0.5) * self._spec.stride - 0.5 - affine[:, 2]) / affine[0, 0]
             found.append((x, y, score))
         return np.array(found)
+
+
+def _to_the_top(blurred: NDArray[np.float32], row: int, column: int) -> NDArray[np.float64]:
+    """DARK's step (2,) from a cell to the top of the Gaussian around it, in cells."""
+    height, width = blurred.shape
+    if not (0 < row < height - 1 and 0 < column < width - 1):
+        return np.zeros(2)
+    logs = np.log(np.maximum(blurred[row - 1 : row + 2, column - 1 : column + 2].astype(np.float64), 1e-10))
+    slope = np.array((logs[1, 2] - logs[1, 0], logs[2, 1] - logs[0, 1])) / 2
+    twist = (logs[2, 2] - logs[2, 0] - logs[0, 2] + logs[0, 0]) / 4
+    bend = np.array(
+        ((logs[1, 2] - 2 * logs[1, 1] + logs[1, 0], twist), (twist, logs[2, 1] - 2 * logs[1, 1] + logs[0, 1]))
+    )
+    if np.linalg.det(bend) <= 0:
+        return np.zeros(2)
+    return np.clip(-np.linalg.solve(bend, slope), -1, 1)
