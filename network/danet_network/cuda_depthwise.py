@@ -126,7 +126,8 @@ def _convolved(x: Tensor, taps: Tensor, bias: Tensor, flipped: bool) -> Tensor:
     y = torch.empty_like(x, memory_format=torch.channels_last)
     cells, block = count * height * width, _block(channels)
     grid = (triton.cdiv(cells, 64), triton.cdiv(channels, block))
-    _convolve[grid](x, taps, bias, y, height, width, cells, channels, flipped, 64, block, num_warps=4)
+    with torch.cuda.device_of(x):  # Triton launches on the current one
+        _convolve[grid](x, taps, bias, y, height, width, cells, channels, flipped, 64, block, num_warps=4)
     return y
 
 
@@ -148,7 +149,8 @@ class _Depthwise(torch.autograd.Function):
         out = torch.empty((parts, _TAPS, channels), dtype=torch.float32, device=x.device)
         grid = (_SIDE, parts, triton.cdiv(channels, block))
         part_cells = triton.cdiv(cells, parts)
-        _weight_gradient[grid](x, gradient, out, height, width, cells, part_cells, channels, 32, block, num_warps=4)
+        with torch.cuda.device_of(x):
+            _weight_gradient[grid](x, gradient, out, height, width, cells, part_cells, channels, 32, block, num_warps=4)
         weight_gradient = out.sum(0).T.reshape(channels, 1, _SIDE, _SIDE)
         return _convolved(gradient, taps, bias, True), weight_gradient, gradient.sum((0, 2, 3), dtype=torch.float32)
 

@@ -6,6 +6,7 @@ III. Shape comments use N persons, C channels, H x W cells.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import cache
 
@@ -21,10 +22,16 @@ MASK_KERNEL = 9
 
 @cache
 def _gpu_depthwise() -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
-    """Triton comes with PyTorch's CUDA builds for Linux, and with no other."""
+    """Triton comes with PyTorch's CUDA builds for Linux, and with no other; it needs a C compiler at its first use."""
     try:
         from danet_network.cuda_depthwise import depthwise9x9
+
+        weight = torch.zeros(32, 1, MASK_KERNEL, MASK_KERNEL, device="cuda")
+        depthwise9x9(torch.zeros(1, 32, 8, 8, device="cuda"), weight, weight[:, 0, 0, 0])
     except ImportError:
+        return None
+    except Exception as error:  # Triton's own kinds, and those of the compiler that it calls
+        warnings.warn(f"Triton cannot be used ({error}): masks train at a quarter of the speed", stacklevel=2)
         return None
     return depthwise9x9
 

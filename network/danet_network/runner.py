@@ -15,7 +15,7 @@ from danet_network.normalise import Normalise
 
 
 class TorchRunner:
-    """A network in PyTorch on the CPU, float32. Safe to call from several threads.
+    """A network in PyTorch, float32, on the device where it lies. Safe to call from several threads.
 
     Args:
         network: a DANet or another of its inputs and outputs, in eval mode; used as it is, not copied.
@@ -27,7 +27,10 @@ class TorchRunner:
     def __init__(self, network: torch.nn.Module, spec: ModelSpec) -> None:
         self.spec = spec
         # one attribute, so that a call in another thread sees either all of it or nothing
-        self._pipeline: torch.nn.Sequential | None = torch.nn.Sequential(Normalise(spec), network).eval()
+        self._device = next(network.parameters(), torch.empty(0)).device
+        self._pipeline: torch.nn.Sequential | None = torch.nn.Sequential(
+            Normalise(spec).to(self._device), network
+        ).eval()
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, H/4, W/4) float32. H and W: multiples of 32.
@@ -44,10 +47,10 @@ class TorchRunner:
         if any(side < 32 or side % 32 for side in images.shape[1:3]):
             raise InputError(f"images of {images.shape[1:3]} pixels, expected multiples of 32")
         # PyTorch warns of read-only arrays and refuses negative strides: both are copied
-        pixels = torch.from_numpy(np.require(images, requirements=("C", "W")))
+        pixels = torch.from_numpy(np.require(images, requirements=("C", "W"))).to(self._device)
         try:
             with torch.inference_mode():
-                heatmaps: NDArray[np.float32] = pipeline(pixels).contiguous().numpy()
+                heatmaps: NDArray[np.float32] = pipeline(pixels).contiguous().cpu().numpy()
         except RuntimeError as error:
             raise BackendError(f"PyTorch failed on a batch of {len(images)} ({str(error).splitlines()[0]})") from error
         return heatmaps

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,13 +85,16 @@ def test_bounds_hold_the_median() -> None:
     assert (value, low, high) == (4.0, 1.0, 7.0)
 
 
-def test_the_app_by_hand_finds_the_same_keypoints(tiny_onnx: Path, scene: Scene) -> None:
+@pytest.mark.parametrize("refinement", ["offset", "dark"])
+def test_the_app_by_hand_finds_the_same_keypoints(refinement: Any, tiny_onnx: Path, scene: Scene) -> None:
     """Else the comparison would be with another job."""
     from danet_benchmarks.targets.naive import NaivePose
 
-    with PoseEstimator(tiny_onnx) as estimator:
+    with PoseEstimator(tiny_onnx, decoder=refinement) as estimator:
         expected = estimator.infer(scene.image, scene.boxes)
-    found = NaivePose(tiny_onnx, 1).infer(scene.image, scene.boxes)
+    app = NaivePose(tiny_onnx, 1)
+    app.spec = app.spec.decoded_by(refinement)
+    found = app.infer(scene.image, scene.boxes)
     assert np.median(np.abs(found[:, :, :2] - expected.keypoints)) < 0.01
     # random weights give maps whose cells nearly tie
     assert np.mean(np.linalg.norm(found[:, :, :2] - expected.keypoints, axis=2) > 1) < 0.1

@@ -31,7 +31,7 @@ class Source:
     persons: int = 500
     """Of a "rendered" source for validation."""
     cache: bool = False
-    """Keep all decoded pictures in memory (shared by the workers through fork)."""
+    """Keep all decoded pictures in memory (shared by the workers through fork); crops = "device" always does."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class TrainConfig:
     """Only operations of torch that give the same bits each time; one that has no such form raises. CPUs give the
     same bits without it; on GPUs it costs speed."""
     workers: int = 1
-    """Processes that make crops for each training process; no more than its cores. 0: none, it makes them itself."""
+    """Processes that make crops for each training process; no more than its cores. 0: none, it makes them itself; with
+    crops = "device" one renders."""
     crops: Literal["workers", "device"] = "workers"
     """"device": all pictures lie in the training device's memory, where crops are cut and changed many at once; the
     workers only render scenes. For GPUs, which a few cores cannot feed. Sample n is then not the same in each run."""
@@ -186,6 +187,9 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
         degraded = config.augmentation.degrade_probability
         yield "degrade_probability", degraded, degraded == 0, '0 with crops = "device", which cannot do that'
         yield "pool_scenes", config.pool_scenes, config.pool_scenes >= 4, "4 or more"
+        rendered = any(source.kind == "rendered" for source in config.sources)
+        repeatable = not (config.deterministic and rendered)
+        yield "deterministic", config.deterministic, repeatable, 'false with crops = "device" and rendered scenes'
     for name in ("warmup_samples", "workers", "validate_every"):
         yield name, getattr(config, name), getattr(config, name) >= 0, "0 or more"
     yield "ema_decay", config.ema_decay, 0 <= config.ema_decay < 1, "0 to below 1"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
@@ -55,7 +56,7 @@ class DeviceAugmenter:
         self._parts = torch.zeros((len(PARTS), len(spec.keypoints)), dtype=torch.bool, device=device)
         for row, part in zip(self._parts, PARTS, strict=True):
             row[list(part)] = True
-        self._part_ends = torch.tensor(PART_SHARES[:-1], device=device).cumsum(0)
+        self._part_ends = torch.from_numpy(np.cumsum(PART_SHARES[:-1])).float().to(device)
         self._grey = torch.tensor(_GREY, device=device)
 
     def __call__(self, persons: Persons, store: PictureStore) -> tuple[Tensor, Tensor, Tensor]:

@@ -30,7 +30,13 @@ class _Photos:
         if not dataset.persons:
             raise InputError(f"{dataset.annotation_file}: no person with labelled keypoints")
         numbers = {picture: number for number, picture in enumerate({one.picture: None for one in dataset.persons})}
-        self.store = PictureStore.read(tuple(numbers), device)
+        try:
+            self.store = PictureStore.read(tuple(numbers), device)
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"{dataset.annotation_file}: {len(numbers)} pictures do not fit the memory of {device} "
+                f'({str(error).splitlines()[0]}); take crops = "workers"'
+            ) from error
         self._device = device
         self._persons = Persons(
             torch.tensor([numbers[one.picture] for one in dataset.persons], device=device),
@@ -55,14 +61,17 @@ class DeviceSamples:
         spec: of the model at full size.
         device: of the training, whose memory takes all pictures of the sources.
         processes: of the run; this one's place among them.
+        seen: samples that the run has seen before; a run that goes on renders other scenes.
 
     Raises:
-        InputError: a "coco" source whose annotations or pictures cannot be read.
+        InputError: a "coco" source whose annotations or pictures cannot be read, or that the device has no memory for.
+        BackendError: renderers cannot be started.
     """
 
     def __init__(
-        self, config: TrainConfig, spec: ModelSpec, device: torch.device, processes: Processes = ALONE
+        self, config: TrainConfig, spec: ModelSpec, device: torch.device, processes: Processes = ALONE, seen: int = 0
     ) -> None:
+        self._seen = seen
         self._config = config
         self._spec = spec
         self._device = device
@@ -82,7 +91,7 @@ class DeviceSamples:
             return _Photos(source, self._device)
         config = self._config
         renderers = max(1, min(config.workers, read_cpu().cores))
-        seed = (config.seed, self._processes.rank, len(self._sources))
+        seed = (config.seed, self._processes.rank, len(self._sources), self._seen)
         return ScenePool(config.pool_scenes, renderers, seed, self._device)
 
     def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterator[Batch]:

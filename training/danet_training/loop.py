@@ -218,13 +218,11 @@ def train(
         validate: called every `validate_every` samples and at the end of each phase.
         stop_at: samples seen at which to save and return, with the run unfinished; None: go to its end.
     """
-    end = 0
+    left = list(_phases_left(trainer, stop_at))
+    if not left:
+        return
     with closing(_sample_maker(trainer)) as samples:
-        for phase in trainer.config.phases:
-            end += phase.samples
-            last = end if stop_at is None else min(end, stop_at)
-            if trainer.samples_seen + phase.batch > last:
-                continue
+        for phase, last in left:
             _train_phase(trainer, phase, samples, last, folder, progress, validate)
             # a state at the end of a phase means that the phase has been validated: a kill loses no validation
             _validated(trainer, phase, validate)
@@ -232,9 +230,20 @@ def train(
             trainer.processes.wait()
 
 
+def _phases_left(trainer: Trainer, stop_at: int | None) -> Iterator[tuple[Phase, int]]:
+    """Phases with a step left to do, and the samples seen at which each ends."""
+    end, seen = 0, trainer.samples_seen
+    for phase in trainer.config.phases:
+        end += phase.samples
+        last = end if stop_at is None else min(end, stop_at)
+        if seen + phase.batch <= last:
+            seen += (last - seen) // phase.batch * phase.batch
+            yield phase, last
+
+
 def _sample_maker(trainer: Trainer) -> SampleMaker:
     if trainer.config.crops == "device":
-        return DeviceSamples(trainer.config, trainer.spec, trainer.device, trainer.processes)
+        return DeviceSamples(trainer.config, trainer.spec, trainer.device, trainer.processes, trainer.samples_seen)
     return NumberedSamples(trainer.config, trainer.spec, trainer.processes)
 
 

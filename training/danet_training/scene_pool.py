@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import signal
+from contextlib import suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,9 +47,9 @@ class _Shared(NamedTuple):
 class ScenePool:
     """The newest `scenes` rendered scenes in the device's memory.
 
-    Samples are drawn from the pool, each scene several times; the renderers replace its oldest scenes
-    as fast as they can. What a run sees therefore depends on their pace: unlike the samples that
-    workers make by number, these are not the same twice.
+    Samples are drawn from the pool, each scene several times; its oldest scenes are replaced by what the
+    renderers have made meanwhile, up to 32 in one `refresh`. What a run sees therefore depends on their
+    pace: unlike the samples that workers make by number, these are not the same twice.
 
     Args:
         scenes: how many the pool holds.
@@ -54,7 +58,7 @@ class ScenePool:
         device: where the pool lies.
 
     Raises:
-        BackendError: no scene came for two minutes, or a renderer ended.
+        BackendError: no scene came for two minutes, a renderer ended, or the system lacks shared memory.
     """
 
     def __init__(self, scenes: int, renderers: int, seed: int | tuple[int, ...], device: torch.device) -> None:
@@ -68,7 +72,7 @@ class ScenePool:
         self.filled = 0
         self.rendered = 0
         groups = renderers * _GROUPS_PER_RENDERER
-        self._memory = SharedMemory(create=True, size=_layout_bytes(groups * GROUP))
+        self._memory = _shared_memory(_layout_bytes(groups * GROUP))
         self._shared = _shared_arrays(self._memory, groups * GROUP)
         seeds = seed if isinstance(seed, tuple) else (seed,)
         context = get_context("spawn")  # a fork would take the device's context along
@@ -85,8 +89,12 @@ class ScenePool:
             )
             for number in range(renderers)
         ]
-        for process in self._renderers:
-            process.start()
+        try:
+            for process in self._renderers:
+                process.start()
+        except BaseException:
+            self.close()
+            raise
 
     def refresh(self, at_least: int = 0) -> None:
         """Take some of what has been rendered since; wait until the pool holds `at_least` scenes."""
@@ -94,21 +102,26 @@ class ScenePool:
         taken = 0
         while self.filled < at_least or taken < _GROUPS_AT_ONCE:
             waits = self.filled < at_least
+            if waits or not taken:
+                self._check(waited)
             try:
                 group = self._ready.get(timeout=_GLANCE) if waits else self._ready.get_nowait()
             except queue.Empty:
+                if not waits:
+                    return
                 waited += _GLANCE
-                dead = [process.name for process in self._renderers if not process.is_alive()]
-                if dead or (waits and waited > _PATIENCE):
-                    raise BackendError(
-                        f"renderers of scenes gave {self.rendered} and no more; ended: {', '.join(dead) or 'none'}"
-                    ) from None
-                if waits:
-                    continue
-                return
+                continue
             waited, taken = 0.0, taken + 1
             self._take(group)
             self._free.put(group)
+
+    def _check(self, waited: float) -> None:
+        dead = [f"{one.name} (status {one.exitcode})" for one in self._renderers if not one.is_alive()]
+        if dead or waited > _PATIENCE:
+            raise BackendError(
+                f"renderers of scenes gave {self.rendered} and no more; ended: {', '.join(dead) or 'none'}; "
+                "start the run again, which goes on from its last state"
+            )
 
     def _take(self, group: int) -> None:
         capacity = len(self._counts)
@@ -133,13 +146,30 @@ class ScenePool:
 
     def close(self) -> None:
         """End the renderers."""
-        for process in self._renderers:
+        started = [process for process in self._renderers if process.pid is not None]
+        for process in started:
             process.terminate()
-        for process in self._renderers:
+        for process in started:
             process.join()
         self._shared = None  # type: ignore[assignment] # its arrays would keep the memory open
-        self._memory.close()
         self._memory.unlink()
+        with suppress(BufferError):  # of an array in the traceback of what ended the run
+            self._memory.close()
+
+
+def _shared_memory(size: int) -> SharedMemory:
+    """Memory that is there: a full /dev/shm would otherwise kill whoever writes to it."""
+    try:
+        memory = SharedMemory(create=True, size=size)
+        if hasattr(os, "posix_fallocate") and Path("/dev/shm", memory.name).exists():
+            with Path("/dev/shm", memory.name).open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise BackendError(
+            f"no {size / 1e6:.0f} MB of shared memory for the renderers ({error.strerror or error}); give the "
+            "container more (docker run --shm-size), or the config fewer workers"
+        ) from error
+    return memory
 
 
 def _fields(slots: int) -> list[tuple[str, tuple[int, ...], Any]]:
@@ -171,6 +201,7 @@ def _render_forever(name: str, slots: int, free: Queue[int], ready: Queue[int], 
     import cv2
 
     cv2.setNumThreads(0)  # the processes are the parallelism
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent ends this one
     memory = SharedMemory(name)
     shared = _shared_arrays(memory, slots)
     rng = np.random.default_rng(seed)

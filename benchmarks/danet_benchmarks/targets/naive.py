@@ -30,7 +30,7 @@ class NaivePose:
         cv2.setNumThreads(threads)
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
-        self._spec = ModelSpec.from_json(self._session.get_modelmeta().custom_metadata_map[SPEC_KEY])
+        self.spec = ModelSpec.from_json(self._session.get_modelmeta().custom_metadata_map[SPEC_KEY])
 
     def infer(self, frame: NDArray[np.uint8], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
         """Keypoints (N, K, 3), x, y in frame pixels and score, of a frame (H, W, 3) uint8 BGR and boxes (N, 4) xyxy."""
@@ -45,9 +45,9 @@ class NaivePose:
     def _crop(
         self, frame: NDArray[np.uint8], box: NDArray[np.float32]
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-        height, width = self._spec.input_size
+        height, width = self.spec.input_size
         x0, y0, x1, y1 = (float(edge) for edge in box)
-        wide = max((x1 - x0) * self._spec.box_padding, (y1 - y0) * self._spec.box_padding * width / height)
+        wide = max((x1 - x0) * self.spec.box_padding, (y1 - y0) * self.spec.box_padding * width / height)
         scale = width / wide
         affine = np.array(
             [
@@ -55,12 +55,12 @@ class NaivePose:
                 [0, scale, height / 2 - 0.5 - scale * ((y0 + y1) / 2 - 0.5)],
             ]
         )
-        mean = [round(value) for value in self._spec.mean]
+        mean = [round(value) for value in self.spec.mean]
         crop = cv2.warpAffine(frame, affine, (width, height), borderMode=cv2.BORDER_CONSTANT, borderValue=mean)
         return np.asarray(crop, np.uint8), affine
 
     def _decode(self, heatmaps: NDArray[np.float32], affine: NDArray[np.float64]) -> NDArray[np.float64]:
-        decoder, found = self._spec.decoder, []
+        decoder, found = self.spec.decoder, []
         side = decoder.blur_kernel
         for heatmap in heatmaps:
             blurred = cv2.GaussianBlur(heatmap, (side, side), 0, borderType=cv2.BORDER_CONSTANT)
@@ -75,7 +75,7 @@ class NaivePose:
                 way = np.array((column, row)) - place
                 if (length := float(np.hypot(*way))) > 1e-3:
                     place += offset * way / length
-            x, y = ((place + 0.5) * self._spec.stride - 0.5 - affine[:, 2]) / affine[0, 0]
+            x, y = ((place + 0.5) * self.spec.stride - 0.5 - affine[:, 2]) / affine[0, 0]
             found.append((x, y, score))
         return np.array(found)
 
@@ -83,9 +83,8 @@ class NaivePose:
 def _to_the_top(blurred: NDArray[np.float32], row: int, column: int) -> NDArray[np.float64]:
     """DARK's step (2,) from a cell to the top of the Gaussian around it, in cells."""
     height, width = blurred.shape
-    if not (0 < row < height - 1 and 0 < column < width - 1):
-        return np.zeros(2)
-    logs = np.log(np.maximum(blurred[row - 1 : row + 2, column - 1 : column + 2].astype(np.float64), 1e-10))
+    r, c = min(max(row, 1), height - 2), min(max(column, 1), width - 2)  # a peak on the rim is seen from beside it
+    logs = np.log(np.maximum(blurred[r - 1 : r + 2, c - 1 : c + 2].astype(np.float64), 1e-10))
     slope = np.array((logs[1, 2] - logs[1, 0], logs[2, 1] - logs[0, 1])) / 2
     twist = (logs[2, 2] - logs[2, 0] - logs[0, 2] + logs[0, 0]) / 4
     bend = np.array(
@@ -93,4 +92,5 @@ def _to_the_top(blurred: NDArray[np.float32], row: int, column: int) -> NDArray[
     )
     if np.linalg.det(bend) <= 0:
         return np.zeros(2)
-    return np.clip(-np.linalg.solve(bend, slope), -1, 1)
+    step = np.array((c - column, r - row)) - np.linalg.solve(bend, slope)
+    return np.asarray(np.clip(step, -1, 1), np.float64)
