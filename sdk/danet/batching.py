@@ -29,7 +29,7 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
         InputError: `largest` is not in 1..256.
     """
     if not 1 <= largest <= MAX_BATCH:
-        raise InputError(f"batch_size {largest}, expected 1..{MAX_BATCH}")
+        raise InputError(f"batch_size {largest!r:.40}, expected 1..{MAX_BATCH}")
     powers = [1 << exponent for exponent in range(largest.bit_length()) if 1 << exponent <= largest]
     return tuple(sorted({*powers, largest}))
 

@@ -31,7 +31,7 @@ class SideBySide(Backend, Protocol):
     """A backend that gains where calls are worked on side by side, each with its share of the threads."""
 
     share_batch: int
-    """Most persons to a call of these: with more to a call each took longer (docs/performance.md)."""
+    """Most persons to a call of these, measured in docs/performance.md."""
 
     def side_by_side(self, calls: int) -> Backend:
         """The same model, planned for so many calls of `run` at once; closed on its own.

@@ -38,11 +38,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
-            raise InputError(f"threads {self.threads}, expected 1 or more, up to {MAX_THREADS}")
+            raise InputError(f"threads {self.threads!r:.40}, expected 1 or more, up to {MAX_THREADS}")
         if not 1 <= self.streams <= MAX_STREAMS:
-            raise InputError(f"streams {self.streams}, expected 1..{MAX_STREAMS}")
+            raise InputError(f"streams {self.streams!r:.40}, expected 1..{MAX_STREAMS}")
         if self.shares is not None and not 1 <= self.shares <= MAX_STREAMS:
-            raise InputError(f"shares {self.shares}, expected 1..{MAX_STREAMS}")
+            raise InputError(f"shares {self.shares!r:.40}, expected 1..{MAX_STREAMS}")
         batch_sizes(self.batch_size)
         batch_sizes(self.largest_stream_batch)
 

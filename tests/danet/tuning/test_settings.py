@@ -57,3 +57,11 @@ def test_streams_stay_with_the_threads_they_were_measured_on() -> None:
 )
 def test_for_people(settings: Settings, text: str) -> None:
     assert str(settings) == text
+
+
+@pytest.mark.parametrize("name", ["threads", "streams", "shares", "batch_size", "stream_batch_size"])
+def test_a_number_of_thousands_of_digits_is_not_repeated(name: str) -> None:
+    """Such as the fuzzer put into a kept tuning."""
+    with pytest.raises(InputError) as caught:
+        Settings(**{name: 10**4000})  # type: ignore[arg-type]
+    assert len(str(caught.value)) < 100
