@@ -107,3 +107,10 @@ def test_unreadable(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="not TOML"):
         load_config(tmp_path / "binary.toml")
+
+
+def test_device_crops_are_refused_what_they_cannot_do(tmp_path: Path) -> None:
+    text = f'crops = "device"\n{MINIMAL}'
+    assert load(tmp_path, text).crops == "device"
+    with pytest.raises(InputError, match="degrade_probability is"):
+        load(tmp_path, text + "[augmentation]\ndegrade_probability = 0.1\n")

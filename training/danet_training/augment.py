@@ -21,6 +21,8 @@ PART_SHARES = (0.45, 0.3, 0.25)
 elbows) is ours, since cameras on desks and doors see no more."""
 HALF_BODY_MINIMUM = 3
 """Labelled keypoints that a half needs to stand for a person (as the zoo has it)."""
+GREY_SHARE = 0.1
+"""Of the samples whose colours change, those that lose them."""
 HALF_BODY_MARGIN = 0.15
 """Room around the part's keypoints, relative to the longer side of their box."""
 
@@ -123,7 +125,7 @@ def _jitter(crop: NDArray[np.uint8], strength: float, rng: np.random.Generator) 
     casts = 1 + rng.uniform(-strength / 2, strength / 2, 3)
     levels = np.arange(256)[:, None]
     table = np.clip(((levels - 128) * contrast + 128 + shift) * casts, 0, 255).astype(np.uint8)
-    if rng.random() < 0.1:
+    if rng.random() < GREY_SHARE:
         crop = cv2.cvtColor(cv2.cvtColor(crop, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR).astype(np.uint8)
     return np.asarray(cv2.LUT(crop, table[None]), np.uint8)
 

@@ -27,13 +27,23 @@ Batch = tuple[Tensor, Tensor, Tensor]
 """Images (N, H, W, 3) uint8 BGR, keypoints (N, K, 2) float32 crop pixels, visibility (N, K) int8."""
 
 
+def load_source(source: Source) -> KeypointDataset:
+    """The data set of a "coco" source.
+
+    Raises:
+        InputError: no annotations that can be read, or no person in them.
+    """
+    dataset = load_split(Path(source.folder), source.split)
+    if not dataset.persons:
+        raise InputError(f"{dataset.annotation_file}: no person with labelled keypoints")
+    return dataset
+
+
 class CocoSource:
     """Persons of a COCO-format folder, drawn at random."""
 
     def __init__(self, source: Source) -> None:
-        self.dataset: KeypointDataset = load_split(Path(source.folder), source.split)
-        if not self.dataset.persons:
-            raise InputError(f"{self.dataset.annotation_file}: no person with labelled keypoints")
+        self.dataset = load_source(source)
         self._cached: dict[Picture, NDArray[np.uint8]] = {}
         if source.cache:
             self._cached = {person.picture: person.picture.read() for person in self.dataset.persons}

@@ -9,11 +9,10 @@ import torch
 from torch import Generator, Tensor
 
 from danet.model_spec import ModelSpec
-from danet_training.augment import HALF_BODY_MARGIN, HALF_BODY_MINIMUM, PART_SHARES, PARTS
+from danet_training.augment import GREY_SHARE, HALF_BODY_MARGIN, HALF_BODY_MINIMUM, PART_SHARES, PARTS
 from danet_training.config import Augmentation
 from danet_training.picture_store import PictureStore
 
-_GREY_SHARE = 0.1
 _GREY = (0.114, 0.587, 0.299)
 """Weights of B, G and R in the luma of ITU-R BT.601, as cv2.cvtColor has them."""
 
@@ -110,7 +109,7 @@ class DeviceAugmenter:
         strength = self._options.color_jitter
         if strength:
             count = len(crops)
-            grey = self._chance(count, _GREY_SHARE)[:, None, None, None]
+            grey = self._chance(count, GREY_SHARE)[:, None, None, None]
             crops = torch.where(grey, (crops @ self._grey)[..., None], crops)
             contrast = 1 + self._between((-strength, strength), count, 1).float()
             brightness = 128 * self._between((-strength, strength), count, 1).float()

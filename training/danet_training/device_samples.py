@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,9 +12,8 @@ from torch import Generator, Tensor
 from danet.cpu import read_cpu
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
-from danet_evaluation.coco import load_split
 from danet_training.config import Phase, Source, TrainConfig
-from danet_training.dataset import Batch
+from danet_training.dataset import Batch, load_source
 from danet_training.device_augment import DeviceAugmenter, Persons
 from danet_training.picture_store import PictureStore
 from danet_training.processes import ALONE, Processes
@@ -26,9 +24,7 @@ class _Photos:
     """The persons of a COCO-format folder and their pictures."""
 
     def __init__(self, source: Source, device: torch.device) -> None:
-        dataset = load_split(Path(source.folder), source.split)
-        if not dataset.persons:
-            raise InputError(f"{dataset.annotation_file}: no person with labelled keypoints")
+        dataset = load_source(source)
         numbers = {picture: number for number, picture in enumerate({one.picture: None for one in dataset.persons})}
         try:
             self.store = PictureStore.read(tuple(numbers), device)

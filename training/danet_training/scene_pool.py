@@ -13,16 +13,18 @@ from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from danet.errors import BackendError
+from danet.keypoints import COCO_KEYPOINTS
 from danet_training.dataset import RenderedSource
 from danet_training.device_augment import Persons
 from danet_training.picture_store import PictureStore
 
-KEYPOINTS = 17
+_KEYPOINTS = len(COCO_KEYPOINTS)
 GROUP = 4
 """Scenes that a renderer hands over at once."""
 _GROUPS_PER_RENDERER = 2
@@ -61,20 +63,19 @@ class ScenePool:
         BackendError: no scene came for two minutes, a renderer ended, or the system lacks shared memory.
     """
 
-    def __init__(self, scenes: int, renderers: int, seed: int | tuple[int, ...], device: torch.device) -> None:
+    def __init__(self, scenes: int, renderers: int, seed: tuple[int, ...], device: torch.device) -> None:
         self.store = PictureStore.empty(scenes, RenderedSource.FRAME, device)
         most = RenderedSource.MOST_PERSONS
         self._device = device
         self._boxes = torch.zeros((scenes, most, 4), dtype=torch.float64, device=device)
-        self._keypoints = torch.zeros((scenes, most, KEYPOINTS, 2), dtype=torch.float64, device=device)
-        self._visibility = torch.zeros((scenes, most, KEYPOINTS), dtype=torch.int8, device=device)
+        self._keypoints = torch.zeros((scenes, most, _KEYPOINTS, 2), dtype=torch.float64, device=device)
+        self._visibility = torch.zeros((scenes, most, _KEYPOINTS), dtype=torch.int8, device=device)
         self._counts = torch.zeros(scenes, dtype=torch.int64, device=device)
         self.filled = 0
         self.rendered = 0
         groups = renderers * _GROUPS_PER_RENDERER
         self._memory = _shared_memory(_layout_bytes(groups * GROUP))
         self._shared = _shared_arrays(self._memory, groups * GROUP)
-        seeds = seed if isinstance(seed, tuple) else (seed,)
         context = get_context("spawn")  # a fork would take the device's context along
         self._free: Queue[int] = context.Queue()
         self._ready: Queue[int] = context.Queue()
@@ -83,7 +84,7 @@ class ScenePool:
         self._renderers: list[BaseProcess] = [
             context.Process(
                 target=_render_forever,
-                args=(self._memory.name, groups * GROUP, self._free, self._ready, (*seeds, number)),
+                args=(self._memory.name, groups * GROUP, self._free, self._ready, (*seed, number)),
                 daemon=True,
                 name=f"renderer {number}",
             )
@@ -175,11 +176,11 @@ def _shared_memory(size: int) -> SharedMemory:
 def _fields(slots: int) -> list[tuple[str, tuple[int, ...], Any]]:
     most = RenderedSource.MOST_PERSONS
     return [
-        ("keypoints", (slots, most, KEYPOINTS, 2), np.float64),
+        ("keypoints", (slots, most, _KEYPOINTS, 2), np.float64),
         ("boxes", (slots, most, 4), np.float64),
         ("counts", (slots,), np.int64),
         ("images", (slots, *RenderedSource.FRAME, 3), np.uint8),
-        ("visibility", (slots, most, KEYPOINTS), np.int8),
+        ("visibility", (slots, most, _KEYPOINTS), np.int8),
     ]
 
 
@@ -198,8 +199,6 @@ def _shared_arrays(memory: SharedMemory, slots: int) -> _Shared:
 
 def _render_forever(name: str, slots: int, free: Queue[int], ready: Queue[int], seed: tuple[int, ...]) -> None:
     """A renderer: fill a free group of slots, hand it over, again."""
-    import cv2
-
     cv2.setNumThreads(0)  # the processes are the parallelism
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C goes to all; the parent ends this one
     memory = SharedMemory(name)

@@ -44,15 +44,13 @@ class OpenVinoBackend:
         model: the graph.
         options: for all calls.
         store: where compiled graphs are kept for the next start of the program; None: nowhere.
-        quantized: whether its convolutions compute in INT8.
+        share_batch: see `SideBySide`.
     """
 
     def __init__(
-        self, model: Any, options: BackendOptions, store: CompiledStore | None = None, quantized: bool = False
+        self, model: Any, options: BackendOptions, store: CompiledStore | None = None, share_batch: int = 2
     ) -> None:
-        # What each layer costs besides its arithmetic is more of the shorter time in INT8, most of all with VNNI.
-        self.share_batch = 4 if quantized else 2
-        self._quantized = quantized
+        self.share_batch = share_batch
         self._model = model
         self._options = options
         self._store = store
@@ -75,7 +73,7 @@ class OpenVinoBackend:
         """The same graph with so many streams; see `SideBySide`."""
         if self._model is None:
             raise BackendError("openvino: the model is closed; open it again")
-        return OpenVinoBackend(self._model, replace(self._options, streams=calls), self._store, self._quantized)
+        return OpenVinoBackend(self._model, replace(self._options, streams=calls), self._store, self.share_batch)
 
     def _compile(self, shape: tuple[int, ...]) -> list[Any]:
         model = self._model
@@ -130,7 +128,9 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     # not for ONNX, whose weights may lie in files that nobody hashes, nor for devices whose drivers no name tells apart
     kept = path.suffix.lower() == ".xml" and options.device == "CPU"
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
-    backend = OpenVinoBackend(model, options, open_store(path, state) if kept else None, quantized)
+    # what each layer costs besides its arithmetic is more of the shorter time in INT8, most of all with VNNI
+    share_batch = 4 if quantized else 2
+    backend = OpenVinoBackend(model, options, open_store(path, state) if kept else None, share_batch)
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     rest = options.precision or "fp32"
     arithmetic = f"int8, rest {rest}" if quantized else rest
