@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAX_DROP = 0.005
 SAMPLES = 300
 RENDERED_PERSONS = 300
+"""Without annotated data."""
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,8 +44,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rendered",
         metavar="N",
         type=positive,
-        default=RENDERED_PERSONS,
-        help=f"rendered persons to measure on, without annotated data ({RENDERED_PERSONS})",
+        help="rendered persons to measure on; beside annotated data both must pass, and half of the crops are of "
+        f"rendered persons ({RENDERED_PERSONS} without annotated data, none with)",
     )
     parser.add_argument("--limit", metavar="N", type=positive, help="measure on the first pictures with N persons")
     parser.add_argument("--sensitivity", metavar="DIR", type=Path, help="also report what each group of layers costs")
@@ -92,9 +93,11 @@ def tell_attempts(name: str) -> Told:
     def told(done: Any) -> None:
         verdict = "passes" if done.passed else "too much"
         again = ", measured before" if done.reused else f", {done.seconds:.0f} s"
-        _say(
-            f"{name}, {done.rung}: AP {done.ap:.4f}, drop {done.drop:.4f}: {verdict} ({done.size / 1e6:.2f} MB{again})"
+        several = len(done.accuracies) > 1
+        figures = "; ".join(
+            f"AP {one.ap:.4f}, drop {one.drop:.4f}{f' on {one.data}' if several else ''}" for one in done.accuracies
         )
+        _say(f"{name}, {done.rung}: {figures}: {verdict} ({done.size / 1e6:.2f} MB{again})")
 
     return told
 
@@ -105,7 +108,8 @@ def print_report(report: Report) -> None:
         what = (
             f"{outcome.written}" if outcome.written else f"danet: error: {outcome.format} INT8 refused, nothing written"
         )
-        _say(f"{what}: {outcome.reason}; float AP {outcome.float_ap:.4f} on {report.validation.name}")
+        floats = [f"{ap:.4f} on {data.name}" for ap, data in zip(outcome.float_aps, report.validations, strict=True)]
+        _say(f"{what}: {outcome.reason}; float AP {', '.join(floats)}")
     if report.unfinished:
         _say("the minutes were over before the sensitivity report; run the same command again to go on")
     _say(

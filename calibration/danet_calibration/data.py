@@ -23,6 +23,8 @@ from danet_evaluation.predict import Progress, silent
 from danet_evaluation.rendered import rendered_dataset
 
 CALIBRATION_SPLIT, VALIDATION_SPLIT = "train", "val"
+RENDERED_PERSONS = 300
+"""Measured on where there is no annotated data."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,21 @@ class DataChoice:
     samples: int = 300
     """Crops to calibrate on."""
     seed: int = 0
-    rendered: int = 300
-    """Rendered persons to measure on, where there is no annotated data."""
+    rendered: int | None = None
+    """Rendered persons to measure on. Beside annotated data: measured on both, and half of the crops are of rendered
+    persons; None: on annotated data alone, or on `RENDERED_PERSONS` where there is none."""
     limit: int | None = None
-    """Measure on the first pictures with so many persons; None: on all."""
+    """Measure on the first pictures of each data set with so many persons; None: on all."""
+
+    @property
+    def annotated(self) -> bool:
+        """Whether the data is a folder laid out as a data set, with annotations of some split."""
+        return self.data is not None and self.data.is_dir() and _is_annotated(self.data)
+
+    @property
+    def rendered_persons(self) -> int:
+        """How many rendered persons are measured on."""
+        return self.rendered or (0 if self.annotated else RENDERED_PERSONS)
 
 
 @dataclass(frozen=True)
@@ -49,23 +62,38 @@ class Data:
     calibration: str
     """In words."""
     chosen: tuple[Candidate, ...]
-    validation: KeypointDataset
+    validations: tuple[KeypointDataset, ...]
+    """The annotated one first."""
 
 
 def find_data(choice: DataChoice, progress: Progress = silent) -> Data:
-    """The persons to calibrate on and the data set to measure on.
+    """The persons to calibrate on and the data sets to measure on.
 
     A folder with annotations of the split "train" is calibrated on that, and measured on its split
-    "val"; everything else is measured on rendered persons.
+    "val", and on rendered persons where the choice asks for them; everything else on rendered persons.
 
     Raises:
         InputError: no pictures, boxes that do not fit, or pictures that both would use.
     """
+    words, chosen = _chosen(choice)
+    validations = _validations(choice, progress)
+    for validation in validations:
+        _refuse_shared(chosen, validation)
+    return Data(words, tuple(chosen), validations)
+
+
+def _chosen(choice: DataChoice) -> tuple[str, list[Candidate]]:
+    """The persons to calibrate on, before them in words what they are."""
+    mixed = choice.samples // 2 if choice.annotated and choice.rendered else 0
     words, candidates = _candidates(choice)
-    chosen = choose(candidates, choice.samples, choice.seed)
-    validation = _validation(choice, progress)
-    _refuse_shared(chosen, validation)
-    return Data(f"{len(chosen)} crops of {words}", tuple(chosen), validation)
+    chosen = choose(candidates, choice.samples - mixed, choice.seed)
+    words = f"{len(chosen)} crops of {words}"
+    if mixed:
+        # the rest where the annotated persons are fewer
+        mixed = choice.samples - len(chosen)
+        chosen += choose(rendered_candidates(mixed, choice.seed), mixed, choice.seed)
+        words += f" and {mixed} of rendered persons"
+    return words, chosen
 
 
 def _candidates(choice: DataChoice) -> tuple[str, list[Candidate]]:
@@ -76,7 +104,7 @@ def _candidates(choice: DataChoice) -> tuple[str, list[Candidate]]:
         return data.name, video_candidates(data, choice.boxes, choice.samples)
     if not data.is_dir():
         raise InputError(f"{data}: no such file or folder")
-    if _is_annotated(data):
+    if choice.annotated:
         dataset = load_split(data, CALIBRATION_SPLIT)
         return dataset.name, dataset_candidates(dataset)
     return data.resolve().name, folder_candidates(data, choice.boxes)
@@ -88,11 +116,15 @@ def _is_annotated(folder: Path) -> bool:
     return (folder / "annotations").is_dir() or any((folder / f"{split}.json").is_file() for split in splits)
 
 
-def _validation(choice: DataChoice, progress: Progress) -> KeypointDataset:
-    if choice.data is not None and choice.data.is_dir() and _is_annotated(choice.data):
+def _validations(choice: DataChoice, progress: Progress) -> tuple[KeypointDataset, ...]:
+    found = []
+    if choice.annotated:
+        assert choice.data is not None
         dataset = load_split(choice.data, VALIDATION_SPLIT)
-        return dataset.first(choice.limit) if choice.limit else dataset
-    return rendered_dataset(min(choice.rendered, choice.limit or choice.rendered), progress)
+        found.append(dataset.first(choice.limit) if choice.limit else dataset)
+    if persons := choice.rendered_persons:
+        found.append(rendered_dataset(min(persons, choice.limit or persons), progress))
+    return tuple(found)
 
 
 def _refuse_shared(chosen: Sequence[Candidate], validation: KeypointDataset) -> None:

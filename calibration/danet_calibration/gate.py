@@ -13,9 +13,9 @@ from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.errors import DanetError
 from danet.model_spec import Metric, ModelSpec
-from danet_calibration.job import Job, attempt, float_ap
+from danet_calibration.job import Job, attempt, float_aps
 from danet_calibration.ladder import ladder
-from danet_calibration.results import Attempt, GroupCost, Outcome
+from danet_calibration.results import Accuracy, Attempt, GroupCost, Outcome
 from danet_calibration.sensitivity import measure_sensitivity
 from danet_calibration.strategy import Strategy
 from danet_calibration.watch import BudgetSpentError
@@ -49,40 +49,47 @@ def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str,
     """
     attempts: list[Attempt] = []
     costs: list[GroupCost] = []
-    reference = float_ap(job)
+    references = float_aps(job)
 
     def sensitivity() -> list[GroupCost]:
         costs[:] = measure_sensitivity(job, strategy)
         return costs
 
     def outcome(written: Path | None, reason: str) -> Outcome:
-        return Outcome(job.format.name, written, reason, reference, tuple(attempts), tuple(costs))
+        return Outcome(job.format.name, written, reason, references, tuple(attempts), tuple(costs))
 
     rungs = ladder(strategy, sensitivity) if job.format.ladder else iter([("default", strategy)])
     try:
         for rung, tried in rungs:
-            done, graph = attempt(job, rung, tried, reference)
+            done, graph = attempt(job, rung, tried, references)
             attempts.append(done)
             told(done)
             if done.passed:
-                _write(job, graph, target, _final_spec(job, done, reference, calibration))
+                _write(job, graph, target, _final_spec(job, done, calibration))
                 return outcome(target, f"{rung}: AP drop {done.drop:.4f}, allowed {job.max_drop:g}")
-            if done.drop > BROKEN * reference:
-                return outcome(None, f"{rung}: AP drop {done.drop:.4f} of {reference:.4f}; do the crops show persons?")
+            for one in done.accuracies:
+                if one.drop > BROKEN * one.float_ap:
+                    lost = f"AP drop {one.drop:.4f} of {one.float_ap:.4f} on {one.data}"
+                    return outcome(None, f"{rung}: {lost}; do the crops show persons?")
     except BudgetSpentError as error:
         return outcome(None, str(error))
     least = min(done.drop for done in attempts)
     return outcome(None, f"the smallest AP drop of {len(attempts)} attempts is {least:.4f}, allowed {job.max_drop:g}")
 
 
-def _final_spec(job: Job, done: Attempt, reference: float, calibration: str) -> ModelSpec:
-    data = f"{job.validation.name}, {len(job.validation.persons)} persons"
-    words = (
-        f"{calibration}; {job.format.method(done.strategy)}; "
-        f"AP drop {done.drop:.4f} ({reference:.4f} in float) on {data}, annotated boxes, no flip test"
+def _final_spec(job: Job, done: Attempt, calibration: str) -> ModelSpec:
+    drops = [f"AP drop {one.drop:.4f} ({one.float_ap:.4f} in float) on {_data(one)}" for one in done.accuracies]
+    method = "annotated boxes, no flip test"
+    words = f"{calibration}; {job.format.method(done.strategy)}; {'; '.join(drops)}; {method}"
+    metrics = tuple(
+        Metric("AP", round(one.ap, 4), _data(one), f"{method}; the int8 {job.format.name} file")
+        for one in done.accuracies
     )
-    metric = Metric("AP", round(done.ap, 4), data, f"annotated boxes, no flip test; the int8 {job.format.name} file")
-    return replace(job.float_model.spec, precision="int8", calibration=words, metrics=(metric,))
+    return replace(job.float_model.spec, precision="int8", calibration=words, metrics=metrics)
+
+
+def _data(measured: Accuracy) -> str:
+    return f"{measured.data}, {measured.persons} persons"
 
 
 def _write(job: Job, graph: Any, target: Path, spec: ModelSpec) -> None:

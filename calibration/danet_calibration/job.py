@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from danet_calibration.data import dataset_digest
 from danet_calibration.float_model import FloatModel
 from danet_calibration.formats import Format
 from danet_calibration.nncf_ptq import Calibration
-from danet_calibration.results import Attempt
+from danet_calibration.results import Accuracy, Attempt
 from danet_calibration.roles import Placed, place
 from danet_calibration.strategy import Strategy
 from danet_calibration.workspace import files_digest, key_of
@@ -35,7 +36,8 @@ class Job:
     graph: Any
     operations: tuple[Placed, ...]
     calibration: Calibration
-    validation: KeypointDataset
+    validations: tuple[KeypointDataset, ...]
+    """The annotated data first."""
     max_drop: float
     scratch: Path
 
@@ -45,15 +47,15 @@ class Job:
         return self.format.name, self.float_model.digest, self.calibration.crops.digest
 
     def measured_on(self, persons: int) -> Job:
-        """The same job, measured on fewer persons."""
-        return replace(self, validation=self.validation.first(persons))
+        """The same job, measured on the first so many persons of the first data set alone."""
+        return replace(self, validations=(self.validations[0].first(persons),))
 
 
 def prepare(
     format: Format,
     float_model: FloatModel,
     calibration: Calibration,
-    validation: KeypointDataset,
+    validations: tuple[KeypointDataset, ...],
     max_drop: float,
     scratch: Path,
 ) -> Job:
@@ -64,44 +66,50 @@ def prepare(
     """
     graph = format.read(float_model.path)
     placed = tuple(place(format.operations(graph), float_model.spec.input_size[0]))
-    return Job(format, float_model, graph, placed, calibration, validation, max_drop, scratch)
+    return Job(format, float_model, graph, placed, calibration, validations, max_drop, scratch)
 
 
-def file_ap(job: Job, path: Path, words: str) -> float:
-    """Keypoint AP of a model file on the job's validation data; kept by the file's bytes.
+def file_aps(job: Job, path: Path, words: str) -> tuple[float, ...]:
+    """Keypoint AP of a model file on each of the job's data sets; kept by the file's bytes.
 
     Raises:
         InputError: as `danet_evaluation.evaluate.run`.
         BudgetSpentError: the minutes are over.
     """
     digest = files_digest(*(path.with_suffix(suffix) for suffix in (path.suffix, ".bin")))
-    return _kept_ap(job, path, words, key_of("ap", digest, dataset_digest(job.validation)))
+    return tuple(
+        _kept_ap(job, path, words, data, key_of("ap", digest, dataset_digest(data))) for data in job.validations
+    )
 
 
-def float_ap(job: Job) -> float:
-    """Keypoint AP of the float model on the job's validation data.
+def float_aps(job: Job) -> tuple[float, ...]:
+    """Keypoint AP of the float model on each of the job's data sets.
 
     Raises:
-        InputError: it is so low that no drop could be told.
+        InputError: one is so low that no drop could be told.
     """
-    key = key_of("float ap", *job.key[:2], dataset_digest(job.validation))
-    ap = _kept_ap(job, job.float_model.path, "float model", key)
+    return tuple(_float_ap(job, data) for data in job.validations)
+
+
+def _float_ap(job: Job, data: KeypointDataset) -> float:
+    key = key_of("float ap", *job.key[:2], dataset_digest(data))
+    ap = _kept_ap(job, job.float_model.path, "float model", data, key)
     if not ap > job.max_drop:
         raise InputError(
-            f"{job.float_model.spec.name} reaches AP {ap:.3f} on {job.validation.name} in float, so that a drop of "
+            f"{job.float_model.spec.name} reaches AP {ap:.3f} on {data.name} in float, so that a drop of "
             f"{job.max_drop:g} cannot be told; give validation data that the model can do"
         )
     return ap
 
 
-def _kept_ap(job: Job, path: Path, words: str, key: str) -> float:
+def _kept_ap(job: Job, path: Path, words: str, data: KeypointDataset, key: str) -> float:
     workspace = job.calibration.workspace
     if known := workspace.figures(key):
         return float(known["ap"])
     # pinned: settings that danet tune keeps beside a float file may ask for bfloat16
     with PoseEstimator(path, settings=Settings(precision="fp32")) as estimator:
-        progress = job.calibration.watch.task(f"AP, {words}", len(job.validation.persons))
-        ap = run(estimator, job.validation, None, progress).evaluation.figures.ap
+        progress = job.calibration.watch.task(f"AP, {words}", len(data.persons))
+        ap = run(estimator, data, None, progress).evaluation.figures.ap
     workspace.keep(key, {"ap": ap})
     return ap
 
@@ -114,43 +122,59 @@ def quantized(job: Job, strategy: Strategy) -> Any:
     """
     if strategy.accuracy_control:
         return control_accuracy(
-            job.graph, job.operations, strategy, job.calibration, job.validation, job.float_model.spec, job.max_drop
+            job.graph, job.operations, strategy, job.calibration, job.validations[0], job.float_model.spec, job.max_drop
         )
     key = key_of("statistics", *job.key, strategy.to_dict())
     return job.format.quantize(job.graph, job.operations, strategy, job.calibration, key, INPUT)
 
 
-def known_attempt(job: Job, rung: str, strategy: Strategy, reference: float) -> Attempt | None:
+def known_attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]) -> Attempt | None:
     """What an earlier run measured of a strategy, or None; arguments as `attempt`'s."""
     known = job.calibration.workspace.figures(_attempt_key(job, strategy))
     if known is None:
         return None
-    drop = reference - known["ap"]
-    return Attempt(rung, strategy, known["ap"], drop, known["size"], drop <= job.max_drop, 0.0, reused=True)
+    return replace(_attempt(job, rung, strategy, references, known["aps"], known["size"], 0.0), reused=True)
 
 
-def attempt(job: Job, rung: str, strategy: Strategy, reference: float) -> tuple[Attempt, Any]:
+def _attempt(
+    job: Job,
+    rung: str,
+    strategy: Strategy,
+    references: Sequence[float],
+    aps: Sequence[float],
+    size: int,
+    seconds: float,
+) -> Attempt:
+    accuracies = tuple(
+        Accuracy(data.name, len(data.persons), reference, ap)
+        for data, reference, ap in zip(job.validations, references, aps, strict=True)
+    )
+    passed = all(accuracy.drop <= job.max_drop for accuracy in accuracies)
+    return Attempt(rung, strategy, accuracies, size, passed, seconds)
+
+
+def attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]) -> tuple[Attempt, Any]:
     """Quantize by one strategy and measure the file; also the graph, None where an earlier run saw it fail.
 
     Args:
         job: what to quantize.
         rung: what the attempt is called.
         strategy: how.
-        reference: AP of the float model.
+        references: AP of the float model on each data set.
     """
     started = time.monotonic()
-    known = known_attempt(job, rung, strategy, reference)
+    known = known_attempt(job, rung, strategy, references)
     if known and not known.passed:
         return known, None
     graph = quantized(job, strategy)
     candidate = job.scratch / f"candidate{job.format.suffixes[0]}"
     job.format.write(graph, replace(job.float_model.spec, precision="int8"), candidate)
-    ap = file_ap(job, candidate, rung)
+    aps = file_aps(job, candidate, rung)
     size = sum(candidate.with_suffix(suffix).stat().st_size for suffix in job.format.suffixes)
-    job.calibration.workspace.keep(_attempt_key(job, strategy), {"ap": ap, "size": size})
-    drop = reference - ap
-    return Attempt(rung, strategy, ap, drop, size, drop <= job.max_drop, time.monotonic() - started), graph
+    job.calibration.workspace.keep(_attempt_key(job, strategy), {"aps": aps, "size": size})
+    return _attempt(job, rung, strategy, references, aps, size, time.monotonic() - started), graph
 
 
 def _attempt_key(job: Job, strategy: Strategy) -> str:
-    return key_of("attempt", *job.key, strategy.to_dict(), dataset_digest(job.validation), job.max_drop)
+    digests = [dataset_digest(data) for data in job.validations]
+    return key_of("attempt", *job.key, strategy.to_dict(), digests, job.max_drop)

@@ -18,6 +18,7 @@ from nncf.quantization.advanced_parameters import (
     OverflowFix,
 )
 from nncf.quantization.algorithms.post_training.algorithm import PostTrainingQuantization
+from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
 from danet_calibration.crops import CalibrationCrops
 from danet_calibration.roles import Placed
@@ -31,6 +32,7 @@ _OVERFLOW_FIX = {
     "7": OverflowFix.ENABLE,
     "7 in the first layer": OverflowFix.FIRST_LAYER,
 }
+_RANGES = {"mean": RangeEstimatorParametersSet.MEAN_MINMAX, "largest": RangeEstimatorParametersSet.MINMAX}
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ def advanced_parameters(strategy: Strategy) -> AdvancedQuantizationParameters:
     return AdvancedQuantizationParameters(
         overflow_fix=_OVERFLOW_FIX[strategy.weight_bits],
         disable_bias_correction=strategy.bias_correction == "none",
+        activations_range_estimator_params=_RANGES[strategy.activation_range],
         smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=alpha, matmul=-1),
     )
 

@@ -33,7 +33,7 @@ class Report:
     outcomes: tuple[Outcome, ...]
     calibration: str
     crops: CalibrationCrops
-    validation: KeypointDataset
+    validations: tuple[KeypointDataset, ...]
     seconds: float
     peak_memory: int
     """Bytes that the process held at most."""
@@ -61,13 +61,16 @@ class Report:
                 "sources": self.crops.sources,
                 "sha256": list(self.crops.hashes),
             },
-            "validation": {
-                "data": self.validation.name,
-                "pictures": len(self.validation.pictures),
-                "persons": len(self.validation.persons),
-                "boxes": "annotated",
-                "flip_test": False,
-            },
+            "validation": [
+                {
+                    "data": data.name,
+                    "pictures": len(data.pictures),
+                    "persons": len(data.persons),
+                    "boxes": "annotated",
+                    "flip_test": False,
+                }
+                for data in self.validations
+            ],
             "seconds": round(self.seconds, 1),
             "peak_memory_bytes": self.peak_memory,
             "reused_results": self.reused,
@@ -97,7 +100,7 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         outcomes = []
         unfinished = False
         for name, float_model in opened.items():
-            job = prepare(FORMATS[name], float_model, calibration, data.validation, request.max_drop, scratch)
+            job = prepare(FORMATS[name], float_model, calibration, data.validations, request.max_drop, scratch)
             outcomes.append(
                 quantize_gated(
                     job, job.format.fitting(request.strategy), _target(request, job), _words(request, data), told(name)
@@ -113,7 +116,7 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         tuple(outcomes),
         data.calibration,
         crops,
-        data.validation,
+        data.validations,
         watch.seconds,
         peak_memory(),
         workspace.reused,
@@ -122,8 +125,8 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
 
 
 def _data(request: Request, model: FloatModel, scratch: Path, watch: Watch) -> tuple[Data, CalibrationCrops]:
-    rendered = request.data.data is None or not request.data.data.is_dir()
-    data = find_data(request.data, watch.task("scenes", request.data.rendered) if rendered else lambda _: None)
+    persons = request.data.rendered_persons
+    data = find_data(request.data, watch.task("scenes", persons) if persons else lambda _: None)
     crops = cut_crops(data.chosen, model.spec, scratch / "crops", watch.task("crops", len(data.chosen)))
     return data, crops
 

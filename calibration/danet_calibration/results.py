@@ -11,22 +11,54 @@ from danet_evaluation.evaluate import without_nan
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """Keypoint AP of a file and of its float model on one data set: annotated boxes, no flip test."""
+
+    data: str
+    persons: int
+    float_ap: float
+    ap: float
+
+    @property
+    def drop(self) -> float:
+        """AP lost; below 0 where the file is better."""
+        return self.float_ap - self.ap
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields and the drop."""
+        return {**asdict(self), "drop": self.drop}
+
+
+@dataclass(frozen=True)
 class Attempt:
     """One strategy, quantized and measured."""
 
     rung: str
     """Of the ladder."""
     strategy: Strategy
-    ap: float
-    """Keypoint AP of the quantized file."""
-    drop: float
-    """AP of the float model minus that."""
+    accuracies: tuple[Accuracy, ...]
+    """Of the quantized file, on each data set that was measured on."""
     size: int
     """Bytes of the file, all its parts."""
     passed: bool
     seconds: float
     reused: bool = False
     """Measured by an earlier run."""
+
+    @property
+    def ap(self) -> float:
+        """On the first data set, the annotated one where there is one."""
+        return self.accuracies[0].ap
+
+    @property
+    def drop(self) -> float:
+        """The largest of all data sets: what the gate looks at."""
+        return max(accuracy.drop for accuracy in self.accuracies)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        accuracies = [accuracy.to_dict() for accuracy in self.accuracies]
+        return {**asdict(self), "ap": self.ap, "drop": self.drop, "accuracies": accuracies}
 
 
 @dataclass(frozen=True)
@@ -56,12 +88,15 @@ class Outcome:
     """The file, or None where none passed."""
     reason: str
     """In words: why it was written, or refused."""
-    float_ap: float
+    float_aps: tuple[float, ...]
+    """AP of the float model on each data set."""
     attempts: tuple[Attempt, ...]
     sensitivity: tuple[GroupCost, ...] = ()
     """Where it was measured."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, NaN as None."""
-        values: dict[str, Any] = without_nan(asdict(self))
-        return {**values, "written": str(self.written) if self.written else None}
+        values = {**asdict(self), "attempts": [attempt.to_dict() for attempt in self.attempts]}
+        values["written"] = str(self.written) if self.written else None
+        cleaned: dict[str, Any] = without_nan(values)
+        return cleaned

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from danet_calibration.job import Job, attempt, float_ap, known_attempt
+from danet_calibration.job import Job, attempt, float_aps, known_attempt
 from danet_calibration.results import GroupCost
 from danet_calibration.strategy import Strategy
 
@@ -13,7 +14,7 @@ PERSONS = 300
 
 
 def measure_sensitivity(job: Job, strategy: Strategy, *, everything: bool = False) -> list[GroupCost]:
-    """The cost of each group, most costly first; measured costs are kept for the next run.
+    """The cost of each group on the first data set, most costly first; measured costs are kept for the next run.
 
     Args:
         job: what is quantized.
@@ -24,11 +25,11 @@ def measure_sensitivity(job: Job, strategy: Strategy, *, everything: bool = Fals
         BudgetSpentError: the minutes are over.
     """
     part = job.measured_on(PERSONS)
-    reference = float_ap(part)
+    references = float_aps(part)
     groups = list(dict.fromkeys(placed.group for placed in job.operations))
     return sorted(
         (
-            _cost(part, strategy, group, groups, reference)
+            _cost(part, strategy, group, groups, references)
             for group in groups
             if everything or not _is_float(job, strategy, group)
         ),
@@ -42,11 +43,11 @@ def _is_float(job: Job, strategy: Strategy, group: str) -> bool:
     return role in strategy.float_roles or group in strategy.float_groups
 
 
-def _cost(job: Job, strategy: Strategy, group: str, groups: list[str], reference: float) -> GroupCost:
+def _cost(job: Job, strategy: Strategy, group: str, groups: list[str], references: Sequence[float]) -> GroupCost:
     others = tuple(other for other in groups if other != group)
     alone = replace(strategy, float_roles=(), float_groups=others, byte_features=False)
     words = f"{group} alone"
-    done = known_attempt(job, words, alone, reference) or attempt(job, words, alone, reference)[0]
+    done = known_attempt(job, words, alone, references) or attempt(job, words, alone, references)[0]
     members = [placed.operation for placed in job.operations if placed.group == group]
     return GroupCost(
         group=group,

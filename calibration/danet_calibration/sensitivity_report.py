@@ -62,12 +62,12 @@ def _time(value: float | None) -> str:
 
 
 def _about(job: Job, strategy: Strategy) -> str:
-    persons = len(job.measured_on(PERSONS).validation.persons)
+    (data,) = job.measured_on(PERSONS).validations
     alone = replace(strategy, byte_features=False)
     return (
         f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({alone.describe()}), "
-        f"measured on {persons} persons of {job.validation.name}; times of one batch of {BATCH} on {read_cpu().name}, "
-        "in float and with the whole default scope quantized"
+        f"measured on {len(data.persons)} persons of {data.name}; times of one batch of {BATCH} on "
+        f"{read_cpu().name}, in float and with the whole default scope quantized"
     )
 
 

@@ -10,8 +10,9 @@ from danet.errors import InputError
 Preset = Literal["performance", "mixed"]
 BiasCorrection = Literal["fast", "accurate", "none"]
 WeightBits = Literal["8", "7", "7 in the first layer"]
+ActivationRange = Literal["mean", "largest"]
 
-DEFAULT_FLOAT_ROLES: tuple[str, ...] = ("sigmoid", "mean", "channel product", "mask product")
+DEFAULT_FLOAT_ROLES: tuple[str, ...] = ("sigmoid", "mean", "channel product", "mask product", "norm")
 """The ignored scope made for DANet, by the roles of `danet_calibration.roles`; measured in docs/quantization.md."""
 
 
@@ -31,6 +32,9 @@ class Strategy:
     """Alpha of SmoothQuant for convolutions, in [0, 1]; None: off."""
     weight_bits: WeightBits = "7"
     """Seven keep the sum of two u8 x s8 products within 16 bits on CPUs without VNNI, which would clip it."""
+    activation_range: ActivationRange = "mean"
+    """Activations are rounded within the mean over the crops of each crop's largest value, or within the largest of
+    all. A single odd crop can be eighty times beyond the others."""
     float_roles: tuple[str, ...] = DEFAULT_FLOAT_ROLES
     """Roles of operations that stay in float."""
     float_groups: tuple[str, ...] = ()
@@ -50,6 +54,7 @@ class Strategy:
             ("preset", self.preset, get_args(Preset)),
             ("bias_correction", self.bias_correction, get_args(BiasCorrection)),
             ("weight_bits", self.weight_bits, get_args(WeightBits)),
+            ("activation_range", self.activation_range, get_args(ActivationRange)),
         ):
             if value not in allowed:
                 raise InputError(f"strategy: {name} is {value!r}, expected one of {', '.join(allowed)}")
@@ -63,6 +68,7 @@ class Strategy:
             f"{self.bias_correction} bias correction",
             "no SmoothQuant" if self.smooth_quant is None else f"SmoothQuant {self.smooth_quant:g}",
             f"weights of {self.weight_bits} bits",
+            f"ranges to the {self.activation_range} of the crops' largest values",
             f"in float: {', '.join((*self.float_roles, *self.float_groups)) or 'nothing'}",
         ]
         if self.byte_features:

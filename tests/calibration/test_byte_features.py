@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset13
 
 from danet.embedded import PORTRAIT, PORTRAIT_BOX, embedded_model
 from danet.model_spec import ModelSpec
@@ -42,34 +43,71 @@ def heatmaps(model: ov.Model, calibration: Calibration) -> Any:
     return ov.compile_model(model, "CPU", CONFIG)(next(calibration.crops.batches()))[0]
 
 
-def test_what_is_concatenated_has_one_range_to_a_stage(tiny_ir: Path, calibration: Calibration) -> None:
+def test_what_is_concatenated_has_one_scale(tiny_ir: Path, calibration: Calibration) -> None:
     model = read_ir(tiny_ir)
     expected = heatmaps(model, calibration)
     assert concatenations(model)
     add_feature_quantizers(model, calibration)
-    for node in concatenations(model):
-        quantizers = [part for part in parts(node) if part.get_type_name() != "Concat"]
-        assert {part.get_type_name() for part in quantizers} == {"FakeQuantize"}
-        assert len({float(part.input_value(1).get_node().data) for part in quantizers}) == 1
+    quantizers = [part for node in concatenations(model) for part in parts(node) if part.get_type_name() != "Concat"]
+    assert {part.get_type_name() for part in quantizers} == {"FakeQuantize"}
+    assert {tuple(end(part, port) for port in (3, 4)) for part in quantizers} == {(-1, 127 / 128)}
+    assert len({end(part, 1) for part in quantizers}) > 5  # as many ranges as parts
     answer = heatmaps(model, calibration)
     assert not np.array_equal(answer, expected)
     # steps of 1/127 of the largest feature, rounded to the nearest, in a network of random weights
     assert np.abs(answer - expected).mean() < 0.01 * np.abs(expected).max()
 
 
-def test_ranges_reach_to_the_largest_value(tiny_ir: Path, calibration: Calibration) -> None:
-    model, before = read_ir(tiny_ir), read_ir(tiny_ir)
+def end(quantizer: Any, port: int) -> float:
+    """Of a quantizer's input range (ports 1 and 2) or output range (3 and 4)."""
+    return float(quantizer.input_value(port).get_node().data)
+
+
+def test_what_was_divided_is_multiplied_again(tiny_ir: Path, calibration: Calibration) -> None:
+    model = read_ir(tiny_ir)
+    expected = heatmaps(model, calibration)
+    operations = len(model.get_ops())
     add_feature_quantizers(model, calibration)
+    quantizers = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
+    for quantizer in quantizers:  # the same graph with the divisions alone, nothing rounded
+        divided = opset13.multiply(quantizer.input_value(0), np.float32(-1 / end(quantizer, 1)))
+        quantizer.output(0).replace(divided.output(0))
+    np.testing.assert_allclose(heatmaps(model, calibration), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    # the fusions read what they concatenate in sums, too; in the stages no operation is added
+    added = len(model.get_ops()) - operations - 2 * len(quantizers)
+    assert added <= 2 * 3 * len([node for node in concatenations(model) if is_fusion(node)])
+
+
+def is_fusion(node: Any) -> bool:
+    return any(part.get_type_name() == "ConvolutionBackpropData" for part in unrounded(node))
+
+
+def unrounded(node: Any) -> list[Any]:
+    return [part.input_value(0).get_node() if part.get_type_name() == "Multiply" else part for part in parts(node)]
+
+
+@pytest.fixture
+def unlike_crops(calibration: Calibration) -> Calibration:
+    """One crop of the portrait, one of noise, whose features are larger."""
+    crops = calibration.crops
+    portrait = next(crops.batches())
+    noise = np.random.default_rng(0).integers(0, 256, portrait.shape, np.uint8)
+    crops.path.write_bytes(portrait.tobytes() + noise.tobytes())
+    return calibration
+
+
+def test_ranges_are_the_quantile_of_the_crops_largest_values(tiny_ir: Path, unlike_crops: Calibration) -> None:
+    model, before = read_ir(tiny_ir), read_ir(tiny_ir)
+    add_feature_quantizers(model, unlike_crops)
     found = [part for node in concatenations(model) for part in parts(node) if part.get_type_name() == "FakeQuantize"]
     nodes = {node.get_friendly_name(): node for node in before.get_ops()}
     before.add_outputs([nodes[part.input_value(0).get_node().get_friendly_name()].output(0) for part in found])
-    answers = ov.compile_model(before, "CPU", CONFIG)(next(calibration.crops.batches()))
-    largest: dict[float, float] = {}
+    compiled = ov.compile_model(before, "CPU", CONFIG)
+    answers = [[one.copy() for one in compiled(crop).values()] for crop in unlike_crops.crops.batches()]
     for number, part in enumerate(found, 1):
-        limit = -float(part.input_value(1).get_node().data)
-        largest[limit] = max(largest.get(limit, 0.0), float(np.abs(answers[number]).max()))
-    for limit, value in largest.items():  # of each stage
-        assert limit == pytest.approx(value, rel=1e-5)
+        least, most = sorted(float(np.abs(answer[number]).max()) for answer in answers)
+        assert least < most
+        assert -end(part, 1) == pytest.approx(least + 0.99 * (most - least), rel=1e-5)
 
 
 def test_openvino_concatenates_bytes(calibration: Calibration) -> None:

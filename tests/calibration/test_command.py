@@ -57,7 +57,7 @@ def test_report_on_stdout_and_words_on_stderr(
     report = json.loads(done.out)
     assert report["passed"]
     assert report["outcomes"][0]["written"] == str(tmp_path / "tiny-int8.xml")
-    assert report["validation"]["persons"] == 6
+    assert report["validation"][0]["persons"] == 6
     assert "default: AP" in done.err
     assert "float AP 1.0000" in done.err
     assert files(tmp_path) == ["tiny-int8.bin", "tiny-int8.xml"]
@@ -136,4 +136,4 @@ def test_defaults_of_the_command_are_those_of_the_library() -> None:
     from danet_calibration.request import MAX_DROP
 
     assert command.MAX_DROP == MAX_DROP
-    assert (DataChoice().samples, DataChoice().rendered) == (command.SAMPLES, command.RENDERED_PERSONS)
+    assert (DataChoice().samples, DataChoice().rendered_persons) == (command.SAMPLES, command.RENDERED_PERSONS)

@@ -8,28 +8,47 @@ import pytest
 from danet.errors import InputError
 from danet_calibration.data import DataChoice, dataset_digest, find_data
 from danet_evaluation.coco import load_split
+from danet_evaluation.rendered import RenderedPicture
 
 
 def test_annotated_folder_gives_both_sides(proven_folder: Path) -> None:
     data = find_data(DataChoice(proven_folder, samples=6))
-    assert (len(data.chosen), len(data.validation.persons)) == (6, 16)
+    assert (len(data.chosen), len(data.validations[0].persons)) == (6, 16)
     assert "6 crops of" in data.calibration
     assert data.calibration.endswith("/train")
-    assert data.validation.name.endswith("/val")
+    assert data.validations[0].name.endswith("/val")
 
 
 def test_limit(proven_folder: Path) -> None:
-    assert len(find_data(DataChoice(proven_folder, samples=2, limit=3)).validation.persons) == 4
+    assert len(find_data(DataChoice(proven_folder, samples=2, limit=3)).validations[0].persons) == 4
 
 
 def test_pictures_alone_are_measured_on_rendered_persons(proven_folder: Path) -> None:
     data = find_data(DataChoice(proven_folder / "images", samples=4, rendered=5))
-    assert (data.validation.name, len(data.chosen)) == ("rendered/5", 4)
+    assert (data.validations[0].name, len(data.chosen)) == ("rendered/5", 4)
+
+
+def test_rendered_persons_beside_annotated_ones_are_on_both_sides(proven_folder: Path) -> None:
+    data = find_data(DataChoice(proven_folder, samples=7, rendered=5))
+    assert [one.name for one in data.validations] == [f"{proven_folder.name}/val", "rendered/5"]
+    rendered = [candidate for candidate in data.chosen if isinstance(candidate.picture, RenderedPicture)]
+    assert (len(data.chosen), len(rendered)) == (7, 3)
+    assert data.calibration == f"4 crops of {proven_folder.name}/train and 3 of rendered persons"
+
+
+def test_rendered_persons_fill_up_where_the_annotated_are_few(proven_folder: Path) -> None:
+    data = find_data(DataChoice(proven_folder, samples=40, rendered=5))
+    assert data.calibration == f"16 crops of {proven_folder.name}/train and 24 of rendered persons"
+
+
+def test_annotated_persons_alone_where_no_rendered_ones_are_asked_for(proven_folder: Path) -> None:
+    data = find_data(DataChoice(proven_folder, samples=7))
+    assert (len(data.validations), data.calibration) == (1, f"7 crops of {proven_folder.name}/train")
 
 
 def test_nothing_given_is_rendered_on_both_sides() -> None:
     data = find_data(DataChoice(samples=3, rendered=4))
-    assert (len(data.chosen), data.validation.name) == (3, "rendered/4")
+    assert (len(data.chosen), data.validations[0].name) == (3, "rendered/4")
     assert "rendered persons" in data.calibration
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,9 +105,44 @@ def test_damaged_statistics_are_collected_anew(
     np.testing.assert_array_equal(again, first)
 
 
+def test_one_odd_crop_does_not_stretch_the_mean_range(
+    graph: ov.Model, operations: list[Placed], calibration: Calibration
+) -> None:
+    portrait = next(calibration.crops.batches())
+    odd = np.random.default_rng(0).integers(0, 2, portrait.shape, np.uint8) * 255
+    calibration.crops.path.write_bytes(3 * portrait.tobytes() + odd.tobytes())
+    four = replace(calibration.crops, hashes=("",) * 4)
+    ranges = {}
+    for kind in ("mean", "largest"):
+        strategy = Strategy(bias_correction="none", activation_range=kind)  # type: ignore[arg-type]
+        made = quantize_graph(graph, operations, strategy, replace(calibration, crops=four), kind, "images")
+        ranges[kind] = activation_ranges(made)
+    # the mean of m, m, m and M is at least a quarter of M, and M where all are alike
+    assert len(ranges["mean"]) == len(ranges["largest"]) > 20
+    ratios = np.array(ranges["mean"]) / np.array(ranges["largest"])
+    assert ratios.min() < 0.8
+    assert (ratios >= 0.2499).all()
+    assert (ratios <= 1.0001).all()
+
+
+def activation_ranges(model: ov.Model) -> list[float]:
+    """Upper ends of what is rounded, in the graph's order, weights left out."""
+    return [
+        float(node.input_value(2).get_node().data.max())
+        for node in model.get_ordered_ops()
+        if node.get_type_name() == "FakeQuantize" and node.input_value(0).partial_shape.is_dynamic
+    ]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "strategy", [Strategy(bias_correction="accurate"), Strategy(smooth_quant=0.5), Strategy(weight_bits="8")]
+    "strategy",
+    [
+        Strategy(bias_correction="accurate"),
+        Strategy(smooth_quant=0.5),
+        Strategy(weight_bits="8"),
+        Strategy(activation_range="largest"),
+    ],
 )
 def test_every_choice_is_carried_out(
     strategy: Strategy, graph: ov.Model, operations: list[Placed], calibration: Calibration

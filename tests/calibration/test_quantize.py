@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from danet.errors import InputError, ModelFileError, ModelSpecError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
 from danet_calibration import gate as gate_module
+from danet_calibration import job as job_module
+from danet_calibration import quantize as quantize_module
+from danet_calibration.data import Data, find_data
 from danet_calibration.gate import WrittenFileError
 from danet_calibration.job import Job
 from danet_calibration.quantize import Report
-from danet_calibration.results import Attempt
+from danet_calibration.results import Accuracy, Attempt
 from danet_calibration.strategy import Strategy
 from danet_calibration.workspace import FOLDER
 from danet_evaluation.coco import load_split
@@ -55,7 +58,7 @@ def check_written(report: Report, folder: Path, source: Path, name: str) -> None
         ap = run(estimator, dataset).evaluation.figures.ap
     (attempt,) = outcome.attempts
     assert ap == pytest.approx(attempt.ap, abs=1e-12)
-    assert outcome.float_ap == pytest.approx(1, abs=1e-6)
+    assert outcome.float_aps == (pytest.approx(1, abs=1e-6),)
     assert (spec.precision, spec.source_sha256) == ("int8", source_spec(source).source_sha256)
     (metric,) = spec.metrics
     assert (metric.name, metric.value, metric.data) == ("AP", round(ap, 4), f"{dataset.name}, 16 persons")
@@ -112,11 +115,60 @@ def test_constant_pictures_are_refused_at_once_and_nothing_is_written(
 def never_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every attempt loses 0.01 AP; nothing is quantized."""
 
-    def attempt(job: Job, rung: str, strategy: Strategy, reference: float) -> tuple[Attempt, None]:
-        return Attempt(rung, strategy, reference - 0.01, 0.01, 1000, job.max_drop >= 0.01, 0.0), None
+    def attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]) -> tuple[Attempt, None]:
+        accuracies = tuple(Accuracy("data", 1, reference, reference - 0.01) for reference in references)
+        return Attempt(rung, strategy, accuracies, 1000, job.max_drop >= 0.01, 0.0), None
 
     monkeypatch.setattr(gate_module, "attempt", attempt)
     monkeypatch.setattr(gate_module, "measure_sensitivity", lambda *_: [])
+
+
+@pytest.fixture
+def two_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The validation data, and its first persons as a second data set."""
+
+    def find_two(*arguments: Any) -> Data:
+        data = find_data(*arguments)
+        (validation,) = data.validations
+        return replace(data, validations=(validation, replace(validation.first(6), name="second")))
+
+    monkeypatch.setattr(quantize_module, "find_data", find_two)
+
+
+@pytest.mark.usefixtures("two_data_sets")
+def test_file_says_what_was_measured_on_each_data_set(quantized: Quantize, proven_folder: Path) -> None:
+    report = quantized(proven_folder, max_drop=LENIENT)
+    (outcome,) = report.outcomes
+    (attempt,) = outcome.attempts
+    first, second = attempt.accuracies
+    assert (first.persons, second.persons, second.data) == (16, 6, "second")
+    assert attempt.drop == max(first.drop, second.drop)
+    assert first.ap != second.ap
+    assert outcome.written is not None
+    with PoseEstimator(outcome.written) as estimator:
+        spec = estimator.spec
+        again = run(estimator, load_split(proven_folder, "val").first(6)).evaluation.figures.ap
+    assert second.ap == pytest.approx(again, abs=1e-12)
+    assert [(one.data, one.value) for one in spec.metrics] == [
+        (f"{first.data}, 16 persons", round(first.ap, 4)),
+        ("second, 6 persons", round(second.ap, 4)),
+    ]
+    assert f"AP drop {second.drop:.4f} (1.0000 in float) on second, 6 persons" in (spec.calibration or "")
+    assert [data["data"] for data in report.to_dict()["validation"]] == [first.data, "second"]
+
+
+@pytest.mark.usefixtures("two_data_sets")
+def test_a_drop_on_one_data_set_alone_is_too_much(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def worse_on_the_second(job: Job, path: Path, words: str) -> tuple[float, float]:
+        return 1.0, 0.98
+
+    monkeypatch.setattr(job_module, "file_aps", worse_on_the_second)
+    monkeypatch.setattr(gate_module, "ladder", lambda first, _: iter([("default", first)]))
+    (outcome,) = quantized(proven_folder, max_drop=0.01).outcomes
+    assert (outcome.written, models(tmp_path)) == (None, [])
+    assert "the smallest AP drop of 1 attempts is 0.02" in outcome.reason
 
 
 @pytest.mark.usefixtures("never_enough")
@@ -170,7 +222,7 @@ def test_report_lists_every_crop(proven_run: Report) -> None:
     json.dumps(report)
     assert len(set(report["calibration"]["sha256"])) == 8
     assert report["calibration"]["sources"] == {"source 0": 4, "source 1": 4}
-    assert report["validation"]["persons"] == 16
+    assert [data["persons"] for data in report["validation"]] == [16]
     assert report["peak_memory_bytes"] > 1 << 20
 
 

@@ -35,7 +35,7 @@ def open_job(proven_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> C
         data = find_data(DataChoice(proven_folder, samples=4, limit=4))
         crops = cut_crops(data.chosen, float_model.spec, folder / "crops")
         calibration = Calibration(crops, Workspace(folder / "cache"), Watch(Progress(disable=True)))
-        return prepare(wanted, float_model, calibration, data.validation, 0.5, folder)
+        return prepare(wanted, float_model, calibration, data.validations, 0.5, folder)
 
     return make
 

@@ -15,6 +15,7 @@ from danet_calibration.strategy import DEFAULT_FLOAT_ROLES, Strategy
         ("preset", "fastest"),
         ("bias_correction", "slow"),
         ("weight_bits", "4"),
+        ("activation_range", "smallest"),
         ("smooth_quant", 1.5),
         ("smooth_quant", float("nan")),
     ],
@@ -36,6 +37,16 @@ def test_widened_keeps_what_was_in_float_and_adds_each_group_once() -> None:
 
 
 def test_words_tell_every_choice() -> None:
-    words = Strategy("mixed", "accurate", 0.5, "7", ("sigmoid",), ("1x1 @ 1/4",), accuracy_control=True).describe()
-    for part in ("mixed", "accurate bias", "SmoothQuant 0.5", "7 bits", "sigmoid, 1x1 @ 1/4", "accuracy-aware"):
+    words = Strategy(
+        "mixed", "accurate", 0.5, "7", "largest", ("sigmoid",), ("1x1 @ 1/4",), accuracy_control=True
+    ).describe()
+    for part in (
+        "mixed",
+        "accurate bias",
+        "SmoothQuant 0.5",
+        "7 bits",
+        "to the largest",
+        "sigmoid, 1x1 @ 1/4",
+        "accuracy-aware",
+    ):
         assert part in words
