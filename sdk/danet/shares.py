@@ -12,12 +12,15 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from danet.backends.base import Backend, SideBySide
-from danet.batching import FULL_ENOUGH, BatchedModel, batch_sizes
+from danet.batching import BatchedModel, batch_sizes
 from danet.cpu import read_cpu
 from danet.errors import BackendError, DanetError
 
 MOST_SHARES = 4
 """Where the settings leave it open: OpenVINO holds the whole graph once to a share (some 50 to 80 MiB)."""
+
+BUSY_ENOUGH = 0.9
+"""Part of the threads that shares must keep busy."""
 
 Work = Callable[[slice, BatchedModel], None]
 """Does the persons of a slice with a model."""
@@ -39,7 +42,7 @@ def share_count(backend: Backend, asked: int | None, threads: int | None, fixed:
         return min(asked, available)
     # shares have equal numbers of threads: of five threads four shares would leave one idle
     busy, best = max(((n * (available // n), n) for n in range(2, min(MOST_SHARES, available) + 1)), default=(0, 1))
-    return best if busy >= FULL_ENOUGH * available else 1
+    return best if busy >= BUSY_ENOUGH * available else 1
 
 
 def plan_shares(persons: int, shares: int) -> tuple[list[slice], slice]:

@@ -58,7 +58,7 @@ def check_written(report: Report, folder: Path, source: Path, name: str) -> None
         ap = run(estimator, dataset).evaluation.figures.ap
     (attempt,) = outcome.attempts
     assert ap == pytest.approx(attempt.ap, abs=1e-12)
-    assert outcome.float_aps == (pytest.approx(1, abs=1e-6),)
+    assert outcome.float_aps[0] == pytest.approx(1, abs=1e-6)
     assert (spec.precision, spec.source_sha256) == ("int8", source_spec(source).source_sha256)
     (metric,) = spec.metrics
     assert (metric.name, metric.value, metric.data) == ("AP", round(ap, 4), f"{dataset.name}, 16 persons")

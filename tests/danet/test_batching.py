@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import chain, combinations_with_replacement
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from danet.batching import batch_sizes, plan_batches
+from danet.batching import PERSON_COST, batch_sizes, plan_batches
 from danet.errors import InputError
 
 persons = st.integers(0, 700)
@@ -58,7 +61,7 @@ def test_nobody_needs_no_batch() -> None:
     [
         (1, [(1, 1)]),
         (3, [(2, 2), (1, 1)]),
-        (5, [(4, 4), (1, 1)]),  # 8 would be less than nine tenths full
+        (5, [(4, 4), (1, 1)]),
         (6, [(4, 4), (2, 2)]),
         (8, [(8, 8)]),
         (17, [(8, 8), (8, 8), (1, 1)]),
@@ -66,6 +69,32 @@ def test_nobody_needs_no_batch() -> None:
 )
 def test_plans_by_hand(count: int, plan: list[tuple[int, int]]) -> None:
     assert plan_batches(count, (1, 2, 4, 8)) == plan
+
+
+@pytest.mark.parametrize(
+    ("count", "plan"),
+    [
+        (5, [(5, 5)]),
+        (6, [(4, 4), (2, 2)]),  # as many calls as 5 + 1, which would have one person alone
+        (7, [(5, 5), (2, 2)]),
+        (8, [(4, 4), (4, 4)]),  # not 5 + 2 + 1
+        (15, [(5, 5)] * 3),
+    ],
+)
+def test_plans_with_a_size_beside_the_powers_of_two(count: int, plan: list[tuple[int, int]]) -> None:
+    assert plan_batches(count, (1, 2, 4, 5)) == plan
+
+
+def cost(plan: Iterable[tuple[int, int]]) -> int:
+    return sum(PERSON_COST * size + 1 for size, _ in plan)
+
+
+@given(st.integers(0, 16), st.sets(st.integers(1, 9), min_size=1, max_size=4).map(sorted))
+def test_no_other_plan_costs_less(count: int, sizes: list[int]) -> None:
+    most = count // sizes[0] + 1
+    others = chain.from_iterable(combinations_with_replacement(sizes, calls) for calls in range(most + 1))
+    enough = [[(size, size) for size in other] for other in others if sum(other) >= count]
+    assert cost(plan_batches(count, sizes)) == min(map(cost, enough))
 
 
 def test_a_model_of_one_fixed_size() -> None:

@@ -129,7 +129,7 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     kept = path.suffix.lower() == ".xml" and options.device == "CPU"
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     # what each layer costs besides its arithmetic is more of the shorter time in INT8, most of all with VNNI
-    share_batch = 4 if quantized else 2
+    share_batch = 5 if quantized else 2
     backend = OpenVinoBackend(model, options, open_store(path, state) if kept else None, share_batch)
     fixed = (shape[0].get_length(),) if shape[0].is_static else None
     rest = options.precision or "fp32"

@@ -26,7 +26,8 @@ def test_the_default_comes_first() -> None:
         ((1,), [8]),  # one person is a batch of one whatever the largest is
         ((1, 2), [8, 8, 1]),  # the second time in whole calls, as all that follow
         ((1, 8), [8, 8, 1, 2, 4]),
-        ((30,), [8, 8, 1, 2, 4, 16, 32]),
+        ((30,), [8, 8, 1, 2, 4, 16]),  # 32 would cost more than 16 + 8 + 4 + 2
+        ((32,), [8, 8, 1, 2, 4, 16, 32]),
     ],
 )
 def test_batches_that_make_a_difference(persons: tuple[int, ...], sizes: list[int]) -> None:
