@@ -405,6 +405,7 @@ def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) 
     assert load_checkpoint(out / BEST)[1].input_size == (64, 64)
 
 
+@pytest.mark.slow
 def test_run_that_is_stopped_goes_on(coco_folder: Path, danet: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=1e-3, folder=coco_folder, samples=16))
     command = ("train", tmp_path / "run.toml", "--out", tmp_path / "out", "--threads", "1")

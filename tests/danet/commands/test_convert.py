@@ -31,6 +31,7 @@ def same_poses(left: Path, right: Path, picture: Path) -> None:
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_pytorch_file_to_both_formats(
     danet: Danet, tiny_network: DANet, tiny_config: DANetConfig, tiny_checkpoint: Path, portrait: Path, tmp_path: Path
 ) -> None:
