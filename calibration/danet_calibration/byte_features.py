@@ -62,7 +62,7 @@ def _stages(model: ov.Model) -> list[list[Any]]:
     chains: dict[str, list[Any]] = {}
     seen: set[tuple[str, int]] = set()  # a part of two chains has the first one's range
     for node in model.get_ordered_ops():
-        if node.get_type_name() != "Concat" or not _is_map(node):
+        if not _is_concat(node) or not _is_map(node):
             continue
         sources = [source.get_source_output() for source in node.inputs()]
         names = [source.get_node().get_friendly_name() for source in sources]
@@ -74,6 +74,11 @@ def _stages(model: ov.Model) -> list[list[Any]]:
                 chain.append(source)
     distinct = {id(chain): chain for chain in chains.values()}
     return [chain for chain in distinct.values() if chain]
+
+
+def _is_concat(node: Any) -> bool:
+    """Whether a node concatenates channels."""
+    return bool(node.get_type_name() == "Concat" and node.get_attributes()["axis"] in (1, -3))
 
 
 def _is_map(node: Any) -> bool:
@@ -124,15 +129,14 @@ def _multiply_again(model: ov.Model, divided: dict[_Key, NDArray[np.float32]]) -
         if untouched == len(limits):
             continue
         kind = node.get_type_name()
-        if kind == "Concat":
+        if _is_concat(node):
             widths = [_channels(source.get_source_output()) for source in node.inputs()]
             parts = [
                 np.ones(width, np.float32) if limit is None else limit
                 for limit, width in zip(limits, widths, strict=True)
             ]
             divided[_key(node.output(0))] = np.concatenate(parts)
-        elif kind in ("ReduceMean", "MaxPool"):
-            assert limits[0] is not None
+        elif kind in ("ReduceMean", "MaxPool") and limits[0] is not None and _keeps_channels(node):
             divided[_key(node.output(0))] = limits[0]
         elif kind == "Multiply" and untouched == 1:
             index = 0 if limits[0] is not None else 1
@@ -151,6 +155,12 @@ def _multiply_again(model: ov.Model, divided: dict[_Key, NDArray[np.float32]]) -
                         source.get_source_output(), opset13.constant(limit.reshape(1, -1, 1, 1))
                     )
                     source.replace_source_output(restored.output(0))
+
+
+def _keeps_channels(node: Any) -> bool:
+    """Whether each channel of a node's first output comes from the channel of that number of its first input alone."""
+    given, taken = node.input(0).get_partial_shape(), node.output(0).get_partial_shape()
+    return len(taken) == len(given) and taken[1] == given[1]
 
 
 def _constant(node: Any) -> NDArray[np.float32] | None:

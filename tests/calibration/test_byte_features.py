@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
-from openvino import opset13
+from openvino import opset1, opset13
 
 from danet.embedded import PORTRAIT, PORTRAIT_BOX, embedded_model
 from danet.model_spec import ModelSpec
@@ -84,6 +84,27 @@ def is_fusion(node: Any) -> bool:
 
 def unrounded(node: Any) -> list[Any]:
     return [part.input_value(0).get_node() if part.get_type_name() == "Multiply" else part for part in parts(node)]
+
+
+def test_other_networks_compute_the_same(calibration: Calibration) -> None:
+    """Means over channels, and maps that are put side by side, keep no channel apart."""
+    images = opset13.parameter([1, 128, 96, 3], np.uint8, name="images")
+    pixels = opset13.transpose(opset13.convert(images, np.float32), np.array([0, 3, 1, 2]))
+    both = opset13.concat([opset13.multiply(pixels, np.float32(0.02)), opset13.relu(pixels)], 1)
+    over_channels = opset13.reduce_mean(both, np.array([1]), keep_dims=True)
+    beside = opset13.concat([both, opset13.multiply(both, over_channels)], 2)
+    outputs = [beside, opset13.softmax(opset1.max_pool(both, [2, 2], [0, 0], [0, 0], [2, 2]), 1)]
+    model = ov.Model(outputs, [images], "other")
+    crop = next(calibration.crops.batches())
+    expected = [one.copy() for one in ov.compile_model(model, "CPU", CONFIG)(crop).values()]
+    add_feature_quantizers(model, calibration)
+    quantizers = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
+    assert len({end(one, 1) for one in quantizers}) == 2
+    for quantizer in quantizers:
+        divided = opset13.multiply(quantizer.input_value(0), np.float32(-1 / end(quantizer, 1)))
+        quantizer.output(0).replace(divided.output(0))
+    for found, before in zip(ov.compile_model(model, "CPU", CONFIG)(crop).values(), expected, strict=True):
+        np.testing.assert_allclose(found, before, rtol=0, atol=1e-5 * np.abs(before).max())
 
 
 @pytest.fixture
