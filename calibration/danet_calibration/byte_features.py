@@ -39,7 +39,7 @@ def add_feature_quantizers(model: ov.Model, calibration: Calibration) -> None:
         model: an IR that NNCF has quantized; changed in place.
         calibration: gives the crops.
     """
-    parts = [part for parts in _stages(model) for part in parts]
+    parts = _parts(model)
     ranges = _ranges(model, parts, calibration)
     ends = [opset13.constant(np.float32(end)) for end in (-1, (LEVELS / 2 - 1) / (LEVELS / 2))]
     divided: dict[_Key, NDArray[np.float32]] = {}
@@ -57,23 +57,16 @@ def add_feature_quantizers(model: ov.Model, calibration: Calibration) -> None:
     model.validate_nodes_and_infer_types()
 
 
-def _stages(model: ov.Model) -> list[list[Any]]:
-    """For each chain of concatenations the outputs that it is made of, other concatenations left out."""
-    chains: dict[str, list[Any]] = {}
-    seen: set[tuple[str, int]] = set()  # a part of two chains has the first one's range
-    for node in model.get_ordered_ops():
-        if not _is_concat(node) or not _is_map(node):
-            continue
-        sources = [source.get_source_output() for source in node.inputs()]
-        names = [source.get_node().get_friendly_name() for source in sources]
-        chain = next((chains[name] for name in names if name in chains), [])
-        chains[node.get_friendly_name()] = chain
-        for source in sources:
-            if source.get_node().get_type_name() not in ("Concat", "FakeQuantize") and _key(source) not in seen:
-                seen.add(_key(source))
-                chain.append(source)
-    distinct = {id(chain): chain for chain in chains.values()}
-    return [chain for chain in distinct.values() if chain]
+def _parts(model: ov.Model) -> list[Any]:
+    """The outputs that concatenations of maps are made of, each once; other concatenations left out."""
+    found = {
+        _key(part): part
+        for node in model.get_ordered_ops()
+        if _is_concat(node) and _is_map(node)
+        for part in (source.get_source_output() for source in node.inputs())
+        if part.get_node().get_type_name() not in ("Concat", "FakeQuantize")
+    }
+    return list(found.values())
 
 
 def _is_concat(node: Any) -> bool:
