@@ -25,7 +25,7 @@ from danet.errors import DanetError
 from danet.files import write_beside
 from danet.model_files import files_state, model_sha256
 
-FORMAT = "1"
+FORMAT = "2"
 SUFFIX = ".compiled"
 MOST_BYTES = 256 << 20
 """Of all files together, about thirty graphs; beyond it those that were not used for longest are removed."""

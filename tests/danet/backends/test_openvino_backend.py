@@ -4,8 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import openvino as ov
 import pytest
 
+from danet.backends import openvino_backend
 from danet.backends.base import BackendOptions
 from danet.backends.openvino_backend import OpenVinoBackend
 from danet.backends.registry import load_model
@@ -48,3 +51,66 @@ def test_shares_go_in_batches_that_fit_the_arithmetic(name: str, largest: int) -
     assert (backend.share_batch, beside.share_batch) == (largest, largest)
     beside.close()
     backend.close()
+
+
+@pytest.fixture
+def crops() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (2, 128, 96, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", ["tiny.xml", "tiny-int8.xml"])
+def test_heatmaps_are_the_callers_and_in_one_piece(name: str, crops: np.ndarray) -> None:
+    """OpenVINO's buffer holds them in another order and is written again by the next call."""
+    backend = load_model(GOLDEN / name, None, BackendOptions()).backend
+    first = backend.run(crops)
+    kept = first.copy()
+    assert first.flags.c_contiguous
+    assert first.flags.owndata
+    backend.run(crops[::-1].copy())
+    np.testing.assert_array_equal(first, kept)
+    backend.close()
+
+
+@pytest.mark.parametrize("name", ["tiny.xml", "tiny-int8.xml"])
+def test_heatmaps_are_in_the_files_own_order(name: str, crops: np.ndarray) -> None:
+    model = ov.Core().read_model(GOLDEN / name)
+    model.reshape({0: list(crops.shape)})
+    expected = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(crops)[0]
+    backend = load_model(GOLDEN / name, None, BackendOptions()).backend
+    np.testing.assert_allclose(backend.run(crops), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    backend.close()
+
+
+def subgraphs(backend: OpenVinoBackend, crops: np.ndarray) -> int:
+    with backend._pools.lend(crops.shape) as request:
+        nodes = request.get_compiled_model().get_runtime_model().get_ops()
+    return [node.get_rt_info()["layerType"].astype(str) for node in nodes].count("Subgraph")
+
+
+def test_shares_do_without_the_tokenizer_and_answer_the_same(
+    crops: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DANET_CACHE_DIR", str(tmp_path))
+    backend = load_model(GOLDEN / "tiny.xml", None, BackendOptions()).backend
+    assert isinstance(backend, OpenVinoBackend)
+    beside = backend.side_by_side(2)
+    expected = backend.run(crops)
+    np.testing.assert_allclose(beside.run(crops), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert subgraphs(backend, crops) > 0
+    assert subgraphs(beside, crops) == 0
+    for one in (backend, beside):
+        one.close()
+
+
+def test_an_openvino_that_knows_no_tokenizer_is_left_alone(
+    crops: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DANET_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(openvino_backend, "_WITHOUT_TOKENIZER", {"NO_SUCH_PROPERTY": "DISABLE"})
+    openvino_backend._can_leave_tokenizer.cache_clear()
+    backend = load_model(GOLDEN / "tiny.xml", None, BackendOptions(streams=2)).backend
+    assert isinstance(backend, OpenVinoBackend)
+    assert subgraphs(backend, crops) > 0
+    assert backend.run(crops).shape[0] == len(crops)
+    backend.close()
+    openvino_backend._can_leave_tokenizer.cache_clear()
