@@ -19,7 +19,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13
 
-from danet_calibration.graph import map_size
+from danet_calibration.graph import constant_values, map_size
 from danet_calibration.nncf_ptq import Calibration
 
 LEVELS = 256
@@ -63,10 +63,17 @@ def _parts(model: ov.Model) -> list[Any]:
         _key(part): part
         for node in model.get_ordered_ops()
         if _is_concat(node) and _is_map(node)
-        for part in (source.get_source_output() for source in node.inputs())
+        for part in (_before_pooling(source.get_source_output()) for source in node.inputs())
         if part.get_node().get_type_name() not in ("Concat", "FakeQuantize")
     }
     return list(found.values())
+
+
+def _before_pooling(output: Any) -> Any:
+    """Where the values of a maximum of neighbours come from: rounded there they give the same maximum, in bytes."""
+    while output.get_node().get_type_name() == "MaxPool" and output.get_index() == 0:
+        output = output.get_node().input_value(0)
+    return output
 
 
 def _is_concat(node: Any) -> bool:
@@ -135,7 +142,7 @@ def _multiply_again(model: ov.Model, divided: dict[_Key, NDArray[np.float32]]) -
             index = 0 if limits[0] is not None else 1
             limit, other = limits[index], node.input(1 - index)
             assert limit is not None
-            constant = _constant(other.get_source_output().get_node())
+            constant = constant_values(other.get_source_output().get_node())
             if constant is None:  # a factor to each channel of each person, from the channel attention
                 divided[_key(node.output(0))] = limit
             else:
@@ -154,10 +161,3 @@ def _keeps_channels(node: Any) -> bool:
     """Whether each channel of a node's first output comes from the channel of that number of its first input alone."""
     given, taken = node.input(0).get_partial_shape(), node.output(0).get_partial_shape()
     return len(taken) == len(given) and taken[1] == given[1]
-
-
-def _constant(node: Any) -> NDArray[np.float32] | None:
-    """The values of a constant, also of one that is stored in another type; None for what is none."""
-    while node.get_type_name() == "Convert":
-        node = node.input_value(0).get_node()
-    return np.asarray(node.data, np.float32) if node.get_type_name() == "Constant" else None

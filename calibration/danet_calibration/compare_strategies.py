@@ -44,15 +44,21 @@ def _with(*roles: str) -> Strategy:
     return replace(DEFAULT, float_roles=(*DEFAULT.float_roles, *roles))
 
 
+def _without(role: str) -> Strategy:
+    """The default with a role in INT8."""
+    return replace(DEFAULT, float_roles=tuple(one for one in DEFAULT.float_roles if one != role))
+
+
 STRATEGIES = {
     "default": DEFAULT,
     "features in float": replace(DEFAULT, byte_features=False),
+    "masks for every cell": replace(DEFAULT, coarse_masks=()),
+    "masks coarse at 1/4 alone": replace(DEFAULT, coarse_masks=(4,)),
     "nothing in float": replace(DEFAULT, float_roles=()),
-    "convolutions alone": _with("fusion sum", "norm"),
     "float: means": replace(DEFAULT, float_roles=("mean",)),
     "float: means, channel products": replace(DEFAULT, float_roles=("mean", "channel product")),
-    "float too: fusion sums": _with("fusion sum"),
-    "norms in INT8": replace(DEFAULT, float_roles=tuple(role for role in DEFAULT.float_roles if role != "norm")),
+    "fusion sums in INT8": _without("fusion sum"),
+    "norms in INT8": _without("norm"),
     "ranges to the largest": replace(DEFAULT, activation_range="largest"),
     "float too: depthwise": _with("depthwise"),
     "float too: channel attention": _with("channel attention"),

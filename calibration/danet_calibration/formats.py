@@ -9,7 +9,9 @@ from typing import Any
 
 from danet.model_spec import ModelSpec
 from danet_calibration.byte_features import add_feature_quantizers
+from danet_calibration.coarse_masks import coarsen_masks
 from danet_calibration.graph import Operation, ir_operations, onnx_operations
+from danet_calibration.input_bytes import quantize_bytes
 from danet_calibration.ir_format import read_ir, write_quantized_ir
 from danet_calibration.nncf_ptq import Calibration, quantize_graph
 from danet_calibration.onnx_format import read_onnx, write_quantized_onnx
@@ -44,10 +46,16 @@ class Format:
     """Whether the quantizer follows strategies, so that others can be tried than the first."""
     byte_features: bool = False
     """Whether it can store concatenated features as bytes."""
+    coarse_masks: bool = False
+    """Whether it can compute masks at half their resolution."""
 
     def fitting(self, strategy: Strategy) -> Strategy:
         """A strategy without what this format cannot do."""
-        return strategy if self.byte_features else replace(strategy, byte_features=False)
+        return replace(
+            strategy,
+            byte_features=self.byte_features and strategy.byte_features,
+            coarse_masks=strategy.coarse_masks if self.coarse_masks else (),
+        )
 
     def method(self, strategy: Strategy) -> str:
         """How a file came about, in words."""
@@ -57,8 +65,11 @@ class Format:
 def quantize_ir(
     model: Any, operations: Sequence[Placed], strategy: Strategy, calibration: Calibration, key: str, input_name: str
 ) -> Any:
-    """`quantize_graph` for OpenVINO, which can store the features of the stages as bytes."""
-    quantized = quantize_graph(model, operations, strategy, calibration, key, input_name)
+    """`quantize_graph` for OpenVINO: the crop's bytes as they are, bytes between layers, coarser masks."""
+    coarser = model.clone()
+    coarsen_masks(coarser, strategy.coarse_masks)
+    quantized = quantize_graph(coarser, operations, strategy, calibration, key, input_name)
+    quantize_bytes(quantized)
     if strategy.byte_features:
         add_feature_quantizers(quantized, calibration)
     return quantized
@@ -74,6 +85,7 @@ FORMATS = {
         quantize_ir,
         write_quantized_ir,
         byte_features=True,
+        coarse_masks=True,
     ),
     "tflite": Format(
         "tflite",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import onnx
 import openvino as ov
+from numpy.typing import NDArray
 
 Kind = Literal[
     "convolution", "depthwise", "deconvolution", "sigmoid", "product", "sum", "mean", "scale", "shift", "other"
@@ -87,6 +89,13 @@ def _is_constant(node: Any) -> bool:
     while node.get_type_name() in ("Convert", "Reshape", "FakeQuantize"):
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")
+
+
+def constant_values(node: Any) -> NDArray[np.float32] | None:
+    """The values of a constant of an IR, also of one that is stored in another type; None for what is none."""
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return np.asarray(node.data, np.float32) if node.get_type_name() == "Constant" else None
 
 
 def onnx_operations(model: onnx.ModelProto) -> list[Operation]:

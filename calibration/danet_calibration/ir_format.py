@@ -19,11 +19,14 @@ from danet_calibration.compact_ir import (
     share_constants,
     strip_shapes,
 )
+from danet_calibration.input_bytes import fold_normalization
 from danet_converters.to_openvino import save_ir
 
 
 def read_ir(path: Path) -> ov.Model:
-    """A float IR or ONNX file as a graph whose operations are named by type and place.
+    """A float IR or ONNX file as the quantizer takes it: its operations named by type and place.
+
+    The normalisation of the pixels is folded into the first convolution (see `danet_calibration.input_bytes`).
 
     The names that OpenVINO's converters give count from one number in a process, so that they differ
     from one export to the next; statistics that are kept need the same names. Weights that are stored
@@ -38,6 +41,7 @@ def read_ir(path: Path) -> ov.Model:
         raise ModelFileError(f"{path}: OpenVINO cannot read it ({str(error).strip().splitlines()[-1]})") from error
     for node in model.get_ordered_ops():
         _widen(node)
+    fold_normalization(model)
     name_by_place(model)
     return model
 

@@ -15,14 +15,17 @@ Rung = tuple[str, Strategy]
 
 
 def ladder(first: Strategy, sensitivity: Callable[[], Sequence[GroupCost]]) -> Iterator[Rung]:
-    """The rungs: the first strategy, features in float, wider scopes by measured sensitivity, NNCF's accuracy control.
+    """The rungs: the first strategy, masks as trained, features in float, wider scopes, NNCF's accuracy control.
 
     Args:
         first: the strategy to begin with.
         sensitivity: measures the groups that `first` quantizes, most costly first; called for
-            the rungs after the first two.
+            the rungs after "features in float".
     """
     yield "default", first
+    if first.coarse_masks:
+        first = replace(first, coarse_masks=())
+        yield "masks for every cell", first
     if first.byte_features:
         first = replace(first, byte_features=False)
         yield "features in float", first

@@ -63,7 +63,7 @@ def _time(value: float | None) -> str:
 
 def _about(job: Job, strategy: Strategy) -> str:
     (data,) = job.measured_on(PERSONS).validations
-    alone = replace(strategy, byte_features=False)
+    alone = replace(strategy, byte_features=False, coarse_masks=())
     return (
         f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({alone.describe()}), "
         f"measured on {len(data.persons)} persons of {data.name}; times of one batch of {BATCH} on "

@@ -12,7 +12,9 @@ BiasCorrection = Literal["fast", "accurate", "none"]
 WeightBits = Literal["8", "7", "7 in the first layer"]
 ActivationRange = Literal["mean", "largest"]
 
-DEFAULT_FLOAT_ROLES: tuple[str, ...] = ("sigmoid", "mean", "channel product", "mask product", "norm")
+STRIDES = (4, 8, 16, 32)
+"""Pixels to a cell of the four stages."""
+DEFAULT_FLOAT_ROLES: tuple[str, ...] = ("sigmoid", "mean", "channel product", "mask product", "fusion sum", "norm")
 """The ignored scope made for DANet, by the roles of `danet_calibration.roles`; measured in docs/quantization.md."""
 
 
@@ -41,6 +43,8 @@ class Strategy:
     """Further groups, a role at a scale ("1x1 @ 1/8"), that stay in float."""
     byte_features: bool = True
     """Whether the maps that a stage concatenates are stored as bytes, as far as the format can (OpenVINO)."""
+    coarse_masks: tuple[int, ...] = (4, 8)
+    """Pixels to a cell of the stages whose masks are computed once for 2x2 cells, if the format can (OpenVINO)."""
     accuracy_control: bool = False
     """Whether NNCF returns operations to float one by one until the accuracy is kept."""
 
@@ -58,6 +62,10 @@ class Strategy:
         ):
             if value not in allowed:
                 raise InputError(f"strategy: {name} is {value!r}, expected one of {', '.join(allowed)}")
+        if not set(self.coarse_masks) <= set(STRIDES):
+            raise InputError(
+                f"strategy: coarse_masks is {self.coarse_masks}, expected some of {', '.join(map(str, STRIDES))}"
+            )
         if self.smooth_quant is not None and not 0 <= self.smooth_quant <= 1:
             raise InputError(f"strategy: smooth_quant is {self.smooth_quant}, expected 0..1, or None for off")
 
@@ -73,6 +81,9 @@ class Strategy:
         ]
         if self.byte_features:
             parts.append("concatenated features as bytes")
+        if self.coarse_masks:
+            scales = " and ".join(f"1/{stride}" for stride in self.coarse_masks)
+            parts.append(f"masks at {scales} once for 2x2 cells")
         return "; ".join([*parts, "accuracy-aware"] if self.accuracy_control else parts)
 
     def widened(self, groups: tuple[str, ...]) -> Strategy:

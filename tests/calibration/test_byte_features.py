@@ -36,7 +36,9 @@ def concatenations(model: ov.Model) -> list[Any]:
 
 
 def parts(node: Any) -> list[Any]:
-    return [source.get_source_output().get_node() for source in node.inputs()]
+    """What is concatenated; before a pool that it went through."""
+    found = [source.get_source_output().get_node() for source in node.inputs()]
+    return [part.input_value(0).get_node() if part.get_type_name() == "MaxPool" else part for part in found]
 
 
 def heatmaps(model: ov.Model, calibration: Calibration) -> Any:
@@ -56,6 +58,20 @@ def test_what_is_concatenated_has_one_scale(tiny_ir: Path, calibration: Calibrat
     assert not np.array_equal(answer, expected)
     # steps of 1/127 of the largest feature, rounded to the nearest, in a network of random weights
     assert np.abs(answer - expected).mean() < 0.01 * np.abs(expected).max()
+
+
+def test_what_is_pooled_is_rounded_before(tiny_ir: Path, calibration: Calibration) -> None:
+    """The largest of rounded neighbours is the largest rounded; in bytes the pool moves a quarter."""
+    model = read_ir(tiny_ir)
+    add_feature_quantizers(model, calibration)
+    pools = [node for node in model.get_ops() if node.get_type_name() == "MaxPool"]
+    before = [node.input_value(0).get_node().get_type_name() for node in pools]
+    assert len(pools) >= 3
+    assert before.count("FakeQuantize") >= 3  # between the stages
+    for node in pools:
+        assert "FakeQuantize" not in {
+            reader.get_node().get_type_name() for reader in node.output(0).get_target_inputs()
+        }
 
 
 def end(quantizer: Any, port: int) -> float:

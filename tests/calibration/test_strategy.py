@@ -16,6 +16,7 @@ from danet_calibration.strategy import DEFAULT_FLOAT_ROLES, Strategy
         ("bias_correction", "slow"),
         ("weight_bits", "4"),
         ("activation_range", "smallest"),
+        ("coarse_masks", (4, 5)),
         ("smooth_quant", 1.5),
         ("smooth_quant", float("nan")),
     ],
@@ -47,6 +48,7 @@ def test_words_tell_every_choice() -> None:
         "7 bits",
         "to the largest",
         "sigmoid, 1x1 @ 1/4",
+        "masks at 1/4 and 1/8",
         "accuracy-aware",
     ):
         assert part in words
