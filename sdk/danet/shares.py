@@ -17,7 +17,7 @@ from danet.cpu import read_cpu
 from danet.errors import BackendError, DanetError
 
 MOST_SHARES = 4
-"""Where the settings leave it open: OpenVINO holds the whole graph once to a share (some 50 to 80 MiB)."""
+"""Where the settings leave it open: OpenVINO holds the whole graph once to a share (some 40 to 50 MiB)."""
 
 BUSY_ENOUGH = 0.9
 """Part of the threads that shares must keep busy."""
