@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 import pytest
+from openvino import opset13
 
 from danet.backends import openvino_backend
 from danet.backends.base import BackendOptions
@@ -100,6 +101,36 @@ def test_shares_do_without_the_tokenizer_and_answer_the_same(
     assert subgraphs(beside, crops) == 0
     for one in (backend, beside):
         one.close()
+
+
+def test_a_graph_that_answers_otherwise_without_the_tokenizer_keeps_it(
+    crops: np.ndarray, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """OpenVINO 2026.4 does so with INT8 graphs whose features are in float."""
+    monkeypatch.setenv("DANET_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(openvino_backend, "MOST_DIFFERENT", -1.0)
+    backend = load_model(GOLDEN / "tiny-int8.xml", None, BackendOptions(streams=2)).backend
+    assert isinstance(backend, OpenVinoBackend)
+    expected = backend.run(crops)
+    assert subgraphs(backend, crops) > 0
+    backend.close()
+    again = load_model(GOLDEN / "tiny-int8.xml", None, BackendOptions(streams=2)).backend  # the graph that was kept
+    assert isinstance(again, OpenVinoBackend)
+    np.testing.assert_array_equal(again.run(crops), expected)
+    assert subgraphs(again, crops) > 0
+    again.close()
+
+
+def test_wrong_heatmaps_differ_by_more_than_is_allowed(crops: np.ndarray) -> None:
+    def answering(scale: float) -> ov.CompiledModel:
+        images = opset13.parameter(list(crops.shape), np.uint8)
+        pixels = opset13.convert(images, np.float32)
+        return ov.compile_model(ov.Model([opset13.multiply(pixels, np.float32(scale))], [images], "scaled"), "CPU")
+
+    assert openvino_backend._difference(answering(1.01), answering(1), crops) == pytest.approx(1e-4, rel=1e-3)
+    assert openvino_backend._difference(answering(1.5), answering(1), crops) > openvino_backend.MOST_DIFFERENT
+    assert openvino_backend._difference(answering(0), answering(0), crops) == 0
+    assert not openvino_backend._difference(answering(np.nan), answering(1), crops) <= openvino_backend.MOST_DIFFERENT
 
 
 def test_an_openvino_that_knows_no_tokenizer_is_left_alone(
