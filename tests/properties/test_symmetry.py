@@ -17,6 +17,8 @@ from .heatmaps import FINE_SIGMA, BrightnessBackend, lengths, spec_of, spots
 
 SPOTS = spec_of((64, 48), 4, 1.25, DecoderSpec(offsets=(), refinement="dark"))
 HALF_A_PIXEL = 0.5
+FAINT = 0.05
+"""Score below which a map of the embedded model may have no top that is the highest by itself."""
 
 
 def find(frame: NDArray[np.uint8], box: NDArray[np.float64], spec: ModelSpec = SPOTS) -> NDArray[np.float32]:
@@ -36,14 +38,17 @@ def mirrored_keypoints(keypoints: NDArray[np.float32], width: int, spec: ModelSp
     return np.stack((width - 1 - swapped[..., 0], swapped[..., 1]), axis=-1)
 
 
-def compare_mirrored(estimator: PoseEstimator, street: Street, boxes: NDArray[np.float64]) -> tuple[float, float]:
-    """Largest distances in pixels: of keypoints that are shown, of all."""
+def compare_mirrored(
+    estimator: PoseEstimator, street: Street, boxes: NDArray[np.float64], least: float = -1.0
+) -> tuple[float, float]:
+    """Largest distances in pixels: of keypoints that are shown, of all whose score is above `least`."""
     width = street.frame.shape[1]
     poses = estimator.infer(street.frame, boxes)
     mirrored = estimator.infer(np.ascontiguousarray(street.frame[:, ::-1]), mirrored_boxes(boxes, width))
     back = mirrored_keypoints(mirrored.keypoints, width, estimator.spec)
     distances = np.linalg.norm(back - poses.keypoints, axis=2)
-    return float(distances[poses.scores > SHOWN].max(initial=0)), float(distances.max())
+    shown, asked = (float(distances[poses.scores > score].max(initial=0)) for score in (SHOWN, least))
+    return shown, asked
 
 
 def test_flip_averaging_is_symmetric_where_the_crop_is(danet72_unpadded: PoseEstimator, street: Street) -> None:
@@ -59,12 +64,13 @@ def test_flip_averaging_is_symmetric_in_any_box(
     danet72_unpadded: PoseEstimator, street: Street, changes: list[tuple[float, ...]]
 ) -> None:
     """cv2.warpAffine rounds places to 1/32 pixel, so mirrored crops differ by a level here and there: 0.1 px of a
-    keypoint was the most that this moved where the model responds, and half a pixel where it guesses."""
+    keypoint was the most that this moved where the model responds, and half a pixel where it guesses. Fainter maps have
+    several tops of one height (0.006412 and 0.006407 were seen, 136 px apart), and rounding tells which is the highest."""
     boxes = street.boxes[[3, 0]]
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
-    shown, everywhere = compare_mirrored(danet72_unpadded, street, boxes + np.array(changes) * sides)
+    shown, guessed = compare_mirrored(danet72_unpadded, street, boxes + np.array(changes) * sides, FAINT)
     assert shown < 0.3
-    assert everywhere < 4
+    assert guessed < 4
 
 
 @given(st.integers(-300, 300), st.integers(-300, 300), lengths(30, 300), st.floats(-1, 1), st.floats(-1, 1))

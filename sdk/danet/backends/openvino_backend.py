@@ -74,6 +74,7 @@ class OpenVinoBackend:
         self._store = store
         self._device = options.device
         self._config = _configuration(options)
+        self._in_cells = _gives_maps(model)
         self._requests = options.streams + WAITING_REQUESTS
         self._pools: RequestPools[tuple[int, ...], Any] = RequestPools(self._compile, "openvino")
 
@@ -82,8 +83,8 @@ class OpenVinoBackend:
         with self._pools.lend(images.shape) as request:
             try:
                 request.infer({0: images}, share_inputs=True)
-                cells = request.get_output_tensor(0).data
-                maps = np.moveaxis(cells, -1, 1) if cells.ndim == len(_CELLS) else cells
+                answer = request.get_output_tensor(0).data
+                maps = np.moveaxis(answer, -1, 1) if self._in_cells else answer
                 heatmaps: NDArray[np.float32] = maps.astype(np.float32, order="C", copy=True)
             except RuntimeError as error:
                 raise BackendError(f"openvino: inference failed: {_first_line(error)}") from error
@@ -113,7 +114,7 @@ class OpenVinoBackend:
             return kept
         static = model.clone()
         static.reshape({0: list(shape)})
-        compiled = self._proven(_answering_in_cells(static), shape)
+        compiled = self._proven(_answering_in_cells(static) if self._in_cells else static, shape)
         if self._store is not None:
             self._store.save(compiled, shape, self._device, self._config)
         return compiled
@@ -152,14 +153,17 @@ def _difference(compiled: Any, other: Any, crops: NDArray[np.uint8]) -> float:
     return difference / square if square else difference
 
 
+def _gives_maps(model: Any) -> bool:
+    """Whether the graph's answer has four axes, (N, K, h, w); of what else files hold the estimator tells."""
+    rank = model.output(0).partial_shape.rank
+    return bool(rank.is_static and rank.get_length() == len(_MAPS))
+
+
 def _answering_in_cells(model: Any) -> Any:
     """The graph with its heatmaps as the last convolution writes them, (N, h, w, K).
 
     OpenVINO's own way to (N, K, h, w) takes five times as long as NumPy's (docs/performance.md).
     """
-    shape = model.output(0).partial_shape
-    if shape.rank.is_dynamic or len(shape) != len(_CELLS):
-        return model
     answer = ov.preprocess.PrePostProcessor(model)
     answer.output(0).model().set_layout(ov.Layout(_MAPS))
     answer.output(0).tensor().set_layout(ov.Layout(_CELLS))
