@@ -65,7 +65,7 @@ def test_flip_averaging_is_symmetric_in_any_box(
 ) -> None:
     """cv2.warpAffine rounds places to 1/32 pixel, so mirrored crops differ by a level here and there: 0.1 px of a
     keypoint was the most that this moved where the model responds, and half a pixel where it guesses. Fainter maps have
-    several tops of one height (0.006412 and 0.006407 were seen, 136 px apart), and rounding tells which is the highest."""
+    several tops of one height (0.006412 and 0.006407 were seen, 136 px apart); rounding tells which is the highest."""
     boxes = street.boxes[[3, 0]]
     sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     shown, guessed = compare_mirrored(danet72_unpadded, street, boxes + np.array(changes) * sides, FAINT)
