@@ -62,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "machine": asdict(machine),
         "promises": [{**asdict(one), "kept": one.kept} for one in found],
         "keypoints_moved": timed.moved,
+        "fixed_work_seconds": list(timed.readings),
         "seconds_by_round": {name: timed.means(name).tolist() for name in persons_to_a_call()},
         "starts": asdict(starts),
     }

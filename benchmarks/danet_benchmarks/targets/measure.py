@@ -27,6 +27,9 @@ from danet_benchmarks.worker import Worker
 
 SILENCE_S = 300.0
 STARTS = 5
+QUIET = 1.1
+LEAST_QUIET = 5
+"""Rounds."""
 Say = Callable[[str], None]
 
 
@@ -88,6 +91,17 @@ class Timed:
     """Share of the keypoints that the app by hand finds more than a pixel from where danet does with the same file."""
     noise: float
     """Spread of a fixed piece of work between the rounds."""
+    readings: tuple[float, ...] = ()
+    """Seconds of that work before each round and after the last."""
+
+    def quiet_rounds(self) -> list[int]:
+        """Rounds before and after which the fixed work took at most `QUIET` of its fastest; all if those are few."""
+        every = list(range(len(self.rounds["int8"])))
+        if len(self.readings) != len(every) + 1:
+            return every
+        most = QUIET * min(self.readings)
+        quiet = [number for number in every if max(self.readings[number : number + 2]) <= most]
+        return quiet if len(quiet) >= LEAST_QUIET else every
 
     def ratios(self, slow: str, fast: str) -> NDArray[np.float64]:
         """How many times as long a call of `slow` takes as one of `fast`, by round: (rounds,) float64."""
@@ -106,9 +120,10 @@ class Timed:
             ]
         )
 
-    def pooled(self, name: str) -> NDArray[np.float64]:
-        """Seconds of all calls of all rounds."""
-        return np.concatenate([np.array(one) for one in self.rounds[name]])
+    def pooled(self, name: str, rounds: Sequence[int] | None = None) -> NDArray[np.float64]:
+        """Seconds of all calls of some rounds; None: of all."""
+        chosen = range(len(self.rounds[name])) if rounds is None else rounds
+        return np.concatenate([np.array(self.rounds[name][number]) for number in chosen])
 
 
 def bounds(values: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -149,7 +164,9 @@ def time_rounds(models: Models, scenes: Sequence[Scenes], threads: int, rounds: 
                 for name, times in zip(filter(None, (one.name, one.network)), taken, strict=True):
                     if number:
                         found[name].append(times)
-    return Timed({name: tuple(values) for name, values in found.items()}, moved, work.spread)
+        work.read()
+    readings = tuple(work.readings[1:])  # without that before the warm-up
+    return Timed({name: tuple(values) for name, values in found.items()}, moved, work.spread, readings)
 
 
 @dataclass(frozen=True)

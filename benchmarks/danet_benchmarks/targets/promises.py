@@ -55,8 +55,13 @@ def _of_rounds(timed: Timed, threads: int) -> Iterator[Promise]:
         "3", "p50 of one person, INT8 : ONNX Runtime FP32 by hand", 0.5, False, *share,
         f"{1e3 * p50:.1f} ms against {1e3 * float(np.median(hand)):.1f} ms",
     )  # fmt: skip
+    quiet = timed.quiet_rounds()  # the promise is for a quiet machine
+    p50, p99 = np.percentile(timed.pooled("int8, 1 person", quiet), (50, 99))
     steady = float(p99 / p50)
-    yield Promise("3", "p99 : p50 of one person, INT8", 1.5, False, steady, steady, steady, f"p99 {1e3 * p99:.1f} ms")
+    which = f"p99 {1e3 * p99:.1f} ms, in {len(quiet)} quiet rounds of {len(timed.rounds['int8, 1 person'])}"
+    if len(quiet) == len(timed.rounds["int8, 1 person"]):
+        which = f"p99 {1e3 * p99:.1f} ms, all rounds"
+    yield Promise("3", "p99 : p50 of one person, INT8, quiet machine", 1.5, False, steady, steady, steady, which)
     yield ratio("4", "persons per second, 10 persons : 8 persons", 0.95, "int8", "int8, 10 persons", 10 / 8)
     if threads != 2:
         return
