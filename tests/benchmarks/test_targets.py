@@ -83,10 +83,10 @@ def test_tails_count_over_all_rounds() -> None:
 def test_the_tail_is_that_of_quiet_rounds_where_there_are_enough() -> None:
     rounds = {name: ((1.0, 1.0),) * 8 for name in persons_to_a_call()}
     rounds["int8, 1 person"] = ((1.0,) * 50,) * 5 + ((1.0,) * 25 + (3.0,) * 25,) * 3
-    busy_end = (0.1, 0.1, 0.105, 0.1, 0.1, 0.109, 0.2, 0.2, 0.2)  # five rounds lie between quiet readings
+    busy_end = (0.1, 0.105) * 4 + (0.109, 0.1) + (0.2, 0.1) * 3  # around each round; five were quiet
     found = values(Timed(rounds, 0.0, 0.0, busy_end), starts())
     assert found["p99 : p50 of one person, INT8, quiet machine"] == (pytest.approx(1.0), True)
-    busier = (0.1, 0.1, 0.105, 0.1, 0.12, 0.109, 0.2, 0.2, 0.2)  # three, too few: all count
+    busier = (0.1, 0.105) * 4 + (0.1, 0.12) * 4  # four, too few: all count
     found = values(Timed(rounds, 0.0, 0.0, busier), starts())
     assert found["p99 : p50 of one person, INT8, quiet machine"] == (pytest.approx(3.0), False)
 

@@ -27,6 +27,8 @@ from danet_benchmarks.worker import Worker
 
 SILENCE_S = 300.0
 STARTS = 5
+TAIL = "int8, 1 person"
+"""What is measured whose slowest calls are promised, for a quiet machine."""
 QUIET = 1.1
 LEAST_QUIET = 5
 """Rounds."""
@@ -92,15 +94,15 @@ class Timed:
     noise: float
     """Spread of a fixed piece of work between the rounds."""
     readings: tuple[float, ...] = ()
-    """Seconds of that work before each round and after the last."""
+    """Seconds of that work before and after `TAIL` in each round, in turn."""
 
     def quiet_rounds(self) -> list[int]:
-        """Rounds before and after which the fixed work took at most `QUIET` of its fastest; all if those are few."""
-        every = list(range(len(self.rounds["int8"])))
-        if len(self.readings) != len(every) + 1:
+        """Rounds in which the fixed work took at most `QUIET` of its fastest around `TAIL`; all if those are few."""
+        every = list(range(len(self.rounds[TAIL])))
+        if len(self.readings) != 2 * len(every):
             return every
         most = QUIET * min(self.readings)
-        quiet = [number for number in every if max(self.readings[number : number + 2]) <= most]
+        quiet = [number for number in every if max(self.readings[2 * number : 2 * number + 2]) <= most]
         return quiet if len(quiet) >= LEAST_QUIET else every
 
     def ratios(self, slow: str, fast: str) -> NDArray[np.float64]:
@@ -157,15 +159,17 @@ def time_rounds(models: Models, scenes: Sequence[Scenes], threads: int, rounds: 
         found: dict[str, list[tuple[float, ...]]] = {name: [] for name in persons_to_a_call()}
         work = FixedWork(threads)
         for number in range(1 + rounds):  # the first is a warm-up
-            work.read()
             for one in MEASURES:
                 say(f"round {number} of {rounds}: {one.name}")
+                if one.name == TAIL:
+                    work.read()
                 taken = workers[one.contender].ask(one.ask, by_persons[one.persons], seconds)
+                if one.name == TAIL:
+                    work.read()
                 for name, times in zip(filter(None, (one.name, one.network)), taken, strict=True):
                     if number:
                         found[name].append(times)
-        work.read()
-    readings = tuple(work.readings[1:])  # without that before the warm-up
+    readings = tuple(work.readings[2:])  # without those of the warm-up
     return Timed({name: tuple(values) for name, values in found.items()}, moved, work.spread, readings)
 
 
