@@ -45,7 +45,7 @@ def _is_float(job: Job, strategy: Strategy, group: str) -> bool:
 
 def _cost(job: Job, strategy: Strategy, group: str, groups: list[str], references: Sequence[float]) -> GroupCost:
     others = tuple(other for other in groups if other != group)
-    alone = replace(strategy, float_roles=(), float_groups=others, byte_features=False, coarse_masks=())
+    alone = replace(strategy.scope_alone(), float_roles=(), float_groups=others)
     words = f"{group} alone"
     done = known_attempt(job, words, alone, references) or attempt(job, words, alone, references)[0]
     members = [placed.operation for placed in job.operations if placed.group == group]

@@ -63,9 +63,9 @@ def _time(value: float | None) -> str:
 
 def _about(job: Job, strategy: Strategy) -> str:
     (data,) = job.measured_on(PERSONS).validations
-    alone = replace(strategy, byte_features=False, coarse_masks=())
+    words = strategy.scope_alone().describe()
     return (
-        f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({alone.describe()}), "
+        f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({words}), "
         f"measured on {len(data.persons)} persons of {data.name}; times of one batch of {BATCH} on "
         f"{read_cpu().name}, in float and with the whole default scope quantized"
     )

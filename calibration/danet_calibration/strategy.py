@@ -86,6 +86,10 @@ class Strategy:
             parts.append(f"masks at {scales} once for 2x2 cells")
         return "; ".join([*parts, "accuracy-aware"] if self.accuracy_control else parts)
 
+    def scope_alone(self) -> Strategy:
+        """The same without what the graph is changed by beside the quantizers: its scope's effect by itself."""
+        return replace(self, byte_features=False, coarse_masks=())
+
     def widened(self, groups: tuple[str, ...]) -> Strategy:
         """The same with further groups in float."""
         return replace(self, float_groups=tuple(dict.fromkeys((*self.float_groups, *groups))))

@@ -83,7 +83,7 @@ def _markdown(
         f"    {command}",
         "",
         f"{', '.join(features)}; {threads} threads; {len(timed.rounds['int8'])} interleaved rounds. Noise of the "
-        f"machine (a fixed piece of work between the rounds): {timed.noise:.0%}. The app by hand finds "
+        f"machine (a fixed piece of work within the rounds): {timed.noise:.0%}. The app by hand finds "
         f"{timed.moved:.1%} of the keypoints more than a pixel from where danet does.",
         "",
         "| | promise | asked | measured | bounds of the median, 95 % | kept | |",

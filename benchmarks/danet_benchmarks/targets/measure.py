@@ -92,7 +92,7 @@ class Timed:
     moved: float
     """Share of the keypoints that the app by hand finds more than a pixel from where danet does with the same file."""
     noise: float
-    """Spread of a fixed piece of work between the rounds."""
+    """Spread of a fixed piece of work within the rounds."""
     readings: tuple[float, ...] = ()
     """Seconds of that work before and after `TAIL` in each round, in turn."""
 

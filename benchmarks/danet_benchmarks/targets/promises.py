@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from danet_benchmarks.targets.measure import Starts, Timed, bounds
+from danet_benchmarks.targets.measure import TAIL, Starts, Timed, bounds
 
 
 @dataclass(frozen=True)
@@ -48,20 +48,18 @@ def _of_rounds(timed: Timed, threads: int) -> Iterator[Promise]:
     yield ratio("1", "the same, FP32", 0.92, "fp32, network alone", "fp32")
     yield ratio("2", "INT8 : ONNX Runtime FP32 by hand, 8 persons", 3.0, "onnxruntime, by hand", "int8")
     yield ratio("2", "INT8 : OpenVINO FP32, 8 persons", 2.4, "fp32", "int8")
-    hand, ours = timed.pooled("onnxruntime, by hand, 1 person"), timed.pooled("int8, 1 person")
-    p50, p99 = np.percentile(ours, (50, 99))
+    hand, p50 = timed.pooled("onnxruntime, by hand, 1 person"), float(np.median(timed.pooled(TAIL)))
     share = bounds(timed.median_ratios("int8, 1 person", "onnxruntime, by hand, 1 person"))
     yield Promise(
         "3", "p50 of one person, INT8 : ONNX Runtime FP32 by hand", 0.5, False, *share,
         f"{1e3 * p50:.1f} ms against {1e3 * float(np.median(hand)):.1f} ms",
     )  # fmt: skip
     quiet = timed.quiet_rounds()  # the promise is for a quiet machine
-    p50, p99 = np.percentile(timed.pooled("int8, 1 person", quiet), (50, 99))
-    steady = float(p99 / p50)
-    which = f"p99 {1e3 * p99:.1f} ms, in {len(quiet)} quiet rounds of {len(timed.rounds['int8, 1 person'])}"
-    if len(quiet) == len(timed.rounds["int8, 1 person"]):
-        which = f"p99 {1e3 * p99:.1f} ms, all rounds"
-    yield Promise("3", "p99 : p50 of one person, INT8, quiet machine", 1.5, False, steady, steady, steady, which)
+    p50, p99 = np.percentile(timed.pooled(TAIL, quiet), (50, 99))
+    steady, every = float(p99 / p50), len(timed.rounds[TAIL])
+    counted = "all rounds" if len(quiet) == every else f"in {len(quiet)} quiet rounds of {every}"
+    detail = f"p99 {1e3 * p99:.1f} ms, {counted}"
+    yield Promise("3", "p99 : p50 of one person, INT8, quiet machine", 1.5, False, steady, steady, steady, detail)
     yield ratio("4", "persons per second, 10 persons : 8 persons", 0.95, "int8", "int8, 10 persons", 10 / 8)
     if threads != 2:
         return
