@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,10 +47,9 @@ def _run(options: argparse.Namespace) -> int:
 
     _check(options)
     with ExitStack() as stack:
-        stack.enter_context(_ended_by_sigterm())
         estimator = stack.enter_context(open_estimator(options))
         pipeline = stack.enter_context(_pipeline(options, estimator))
-        # closed in any case, so that what was done is kept: at the end, at an error and at Ctrl-C
+        # closed in any case, so that what was done is kept: at the end, at an error, at Ctrl-C and at SIGTERM
         outputs = stack.enter_context(VideoOutputs(options, pipeline.source.fps))
         stack.callback(_print_summary, pipeline, outputs)
         for result in _watched(pipeline, options.frames):
@@ -91,23 +88,6 @@ def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipe
         settings = TrackerSettings(detect_every=options.detect_every)
         tracker = Tracker(settings, None if options.no_smoothing else OneEuroSettings())
     return PosePipeline(options.source, estimator, detector, tracker)
-
-
-@contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """A service is stopped by SIGTERM: then outputs are closed as at Ctrl-C, and the exit status is 143."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _watched(pipeline: PosePipeline, most: int | None) -> Iterator[FramePoses]:

@@ -177,9 +177,11 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ended_by_a_signal(number: signal.Signals, status: int, tmp_path: Path) -> None:
-    """A source without an end: what was done is whole, and the exit status tells."""
+@pytest.mark.parametrize(
+    ("number", "times", "status"), [(signal.SIGINT, 1, 130), (signal.SIGTERM, 1, 143), (signal.SIGTERM, 5, 143)]
+)
+def test_ended_by_a_signal(number: signal.Signals, times: int, status: int, tmp_path: Path) -> None:
+    """A source without an end: what was done is whole, and the exit status tells; being asked again changes nothing."""
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for index in range(400):
@@ -193,7 +195,9 @@ def test_ended_by_a_signal(number: signal.Signals, status: int, tmp_path: Path) 
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(number)
+    for _ in range(times):
+        process.send_signal(number)
+        time.sleep(0.01)
     _, said = process.communicate(timeout=60)
     assert process.returncode == status, said
     assert "Traceback" not in said
