@@ -217,21 +217,28 @@ def test_what_cannot_be_split_is_done_whole() -> None:
 
 
 def test_closing_ends_the_threads_and_the_second_plan() -> None:
+    others = _share_threads()
     backend = Calls()
     shares = Shares(backend, 3, 8)
     shares.do(9, WHOLE, lambda *_: None)
+    started = _share_threads() - others
     shares.close()
     shares.close()
     assert backend.closed == 1
-    _no_share_threads()
+    assert started
+    assert _ended(started)
 
 
-def _no_share_threads() -> None:
+def _share_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("danet-share")}
+
+
+def _ended(threads: set[threading.Thread]) -> bool:
+    """Whether threads end; one that another test's estimator has open is not among them."""
     gc.collect()
-    for thread in threading.enumerate():
-        if thread.name.startswith("danet-share"):
-            thread.join(10)
-            assert not thread.is_alive()
+    for thread in threads:
+        thread.join(10)
+    return not any(thread.is_alive() for thread in threads)
 
 
 SPLIT = Settings(threads=2)
@@ -294,12 +301,16 @@ def test_openvino_has_a_stream_to_each_share(tiny_ir: Path, scene: Scene) -> Non
 
 
 def test_closed_estimators_leave_no_threads(tiny_ir: Path, scene: Scene) -> None:
+    others = _share_threads()
     estimator = PoseEstimator(tiny_ir, settings=SPLIT)
-    estimator.infer(scene.image, np.concatenate([scene.boxes] * 2)[:2])
+    for _ in range(2):  # the first call proves the second plan in this thread
+        estimator.infer(scene.image, np.concatenate([scene.boxes] * 4)[:4])
+    started = _share_threads() - others
     estimator.close()
     with pytest.raises(BackendError, match="closed"):
         estimator.infer(scene.image, scene.boxes)
-    _no_share_threads()
+    assert started
+    assert _ended(started)
 
 
 def test_streams_of_frames_are_not_split_further(tiny_ir: Path, scene: Scene) -> None:
