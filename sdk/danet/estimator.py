@@ -46,7 +46,7 @@ class PoseEstimator:
             model ("danet72").
         spec: how to feed the model and read its output; overrides the spec in the file.
         decoder: how the spec's decoder refines locations, "offset" or "dark"; as the spec says if not given.
-        backend: "openvino", "onnxruntime", "torch", "null", or an object with `run` and `close`
+        backend: "openvino", "onnxruntime", "tflite", "torch", "null", or an object with `run` and `close`
             (then `spec` is needed, and `model` is only its name); chosen by the file's suffix if
             not given.
         device: passed to OpenVINO.

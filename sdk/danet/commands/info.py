@@ -24,7 +24,7 @@ DESCRIPTIONS = "danet.descriptions"
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, a checkpoint, or the name of an embedded model")
-    parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
+    parser.add_argument("--backend", help="openvino, onnxruntime, tflite, torch or null; by the suffix if not given")
     parser.add_argument("--json", metavar="OUT", help="write everything as JSON; - for stdout")
 
 

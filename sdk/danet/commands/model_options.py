@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Backend, precision, threads, flip test and decoder."""
-    parser.add_argument("--backend", help="openvino, onnxruntime, torch or null; by the file's suffix if not given")
+    parser.add_argument("--backend", help="openvino, onnxruntime, tflite, torch or null; by the suffix if not given")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
     parser.add_argument("--threads", type=int, help="cores to use (all)")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
