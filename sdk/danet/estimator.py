@@ -35,6 +35,9 @@ LOOKAHEAD = 2
 """Frames that `stream` works on at once: one is in the network while another is cropped or decoded.
 Each stream beyond the first is one frame more."""
 
+BATCHES_AT_HAND = 8
+"""Full batches whose crops and heatmaps are in memory at once, so that a crowd takes time and not gigabytes."""
+
 FrameAndBoxes = tuple[Any, Any]
 
 
@@ -42,7 +45,7 @@ class PoseEstimator:
     """Runs a pose model on the persons of a frame.
 
     Args:
-        model: a file (.xml, .onnx, a checkpoint with torch installed) or the name of an embedded
+        model: a file (.xml, .onnx, .tflite, a checkpoint with torch installed) or the name of an embedded
             model ("danet72").
         spec: how to feed the model and read its output; overrides the spec in the file.
         decoder: how the spec's decoder refines locations, "offset" or "dark"; as the spec says if not given.
@@ -129,10 +132,10 @@ class PoseEstimator:
         """
         return self.infer_batch([(frame, boxes)])[0]
 
-    def infer_batch(self, frames: Sequence[FrameAndBoxes]) -> list[Poses]:
-        """The poses of several frames; their persons share network batches. See `infer`."""
+    def infer_batch(self, frames: Iterable[FrameAndBoxes]) -> list[Poses]:
+        """The poses of several frames, given as (frame, boxes); their persons share network batches. See `infer`."""
         with in_flight():
-            return self._infer(frames, self._still_open().do)
+            return self._infer([_pair(one) for one in frames], self._still_open().do)
 
     def _infer(self, frames: Sequence[FrameAndBoxes], do: Callable[[int, Work], None]) -> list[Poses]:
         pictures = [as_bgr(frame) for frame, _ in frames]
@@ -146,6 +149,11 @@ class PoseEstimator:
         scores = np.empty(points.shape[:2], np.float32)
 
         def work(persons: slice, model: BatchedModel) -> None:
+            most = BATCHES_AT_HAND * model.sizes[-1]
+            for start in range(persons.start, persons.stop, most):
+                some(slice(start, min(start + most, persons.stop)), model)
+
+        def some(persons: slice, model: BatchedModel) -> None:
             crops = np.empty((persons.stop - persons.start, *self.spec.input_size, 3), np.uint8)
             for picture, affine, first in zip(pictures, affines, ends[:-1], strict=True):
                 here = slice(max(persons.start - first, 0), max(persons.stop - first, 0))
@@ -193,8 +201,10 @@ class PoseEstimator:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.
 
         Raises:
+            InputError: crops of another dtype or size.
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
+        crops = self._checked(crops)
         heatmaps = np.empty((len(crops), *self._heatmap_shape), np.float32)
 
         def work(persons: slice, model: BatchedModel) -> None:
@@ -203,6 +213,16 @@ class PoseEstimator:
         with in_flight():
             self._still_open().do(len(crops), work)
         return heatmaps
+
+    def _checked(self, crops: Any) -> NDArray[np.uint8]:
+        found = np.asarray(crops)
+        expected = (*self.spec.input_size, 3)
+        if found.dtype != np.uint8 or found.shape[1:] != expected:
+            raise InputError(
+                f"crops of shape {found.shape} and dtype {found.dtype}, expected (N, {', '.join(map(str, expected))}) "
+                "and uint8; infer cuts them out of a frame"
+            )
+        return found
 
     def _heatmaps(self, crops: NDArray[np.uint8], model: BatchedModel) -> NDArray[np.float32]:
         shape = self._heatmap_shape
@@ -241,7 +261,7 @@ class PoseEstimator:
             try:
                 while True:
                     try:
-                        frame, boxes = next(source)
+                        frame, boxes = _pair(next(source))
                     except StopIteration:
                         break
                     except Exception as error:
@@ -279,6 +299,14 @@ class PoseEstimator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _pair(given: Any) -> FrameAndBoxes:
+    """What `infer_batch` and `stream` are given for one frame."""
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return given[0], given[1]
+    what = f"shape {given.shape}" if isinstance(given, np.ndarray) else f"type {type(given).__name__}"
+    raise InputError(f"a frame of {what} without boxes, expected pairs (frame, boxes); boxes of None: the whole frame")
 
 
 def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, device: str) -> FoundTuning:

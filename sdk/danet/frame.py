@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -86,6 +87,10 @@ def _numbers(boxes: Any) -> NDArray[np.float64]:
         array = np.asarray(boxes)
         if array.dtype.kind not in "iufO":
             raise TypeError(f"they are of dtype {array.dtype}")
+        if array.dtype.kind == "O":
+            for number in array.flat:  # None becomes NaN, of which the caller names the box
+                if number is not None and (not isinstance(number, Real) or isinstance(number, bool | np.bool_)):
+                    raise TypeError(f"{number!r:.40} is of type {type(number).__name__}")
         return array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError) as error:
         raise InputError(f"boxes are not an (N, 4) array of numbers ({error})") from error

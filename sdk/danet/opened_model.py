@@ -10,7 +10,7 @@ from danet.backends.base import Backend, BackendOptions, LoadedModel
 from danet.backends.registry import load_model
 from danet.batching import MAX_BATCH, BatchedModel, batch_sizes
 from danet.embedded import embedded_model, embedded_names
-from danet.errors import BackendError, ModelFileError
+from danet.errors import BackendError, DanetError, ModelFileError
 from danet.shares import Shares, Work, share_count
 from danet.tuning.settings import Settings
 
@@ -80,8 +80,10 @@ def open_model(
                     f"streams {settings.streams}, but the backend works on {streaming.streams} call at a time; "
                     "leave streams at 1"
                 )
-        except BackendError:
-            loaded.backend.close()
+        except DanetError:
+            for opened in {id(one.backend): one.backend for one in (loaded, streaming)}.values():
+                if opened is not backend:  # the caller's own
+                    opened.close()
             raise
     if fixed := loaded.batch_sizes:
         sizes = fixed, fixed

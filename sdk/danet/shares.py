@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from danet.backends.base import Backend, SideBySide
-from danet.batching import BatchedModel, batch_sizes
+from danet.batching import BatchedModel, batch_sizes, plan_batches
 from danet.cpu import read_cpu
 from danet.errors import BackendError, DanetError
 
@@ -75,11 +75,14 @@ class Shares:
         self.count = count
         self._backend = backend
         self._largest = largest
-        self._lock = threading.Lock()
+        # a signal's handler may close, or call, within a call that opens
+        self._opening = threading.RLock()
+        self._lock = threading.RLock()
         self._model: BatchedModel | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._refused = False
-        self._proven = False
+        self._proven: frozenset[int] = frozenset()
+        """Sizes of batches that the second plan has run."""
 
     def do(self, persons: int, whole: BatchedModel, work: Work) -> None:
         """Have `work` do all persons, in shares where there are enough; returns when all are done.
@@ -99,16 +102,21 @@ class Shares:
             return
         model, pool = opened
         model = replace(model, sizes=tuple(size for size in model.sizes if size <= whole.sizes[-1]) or model.sizes[:1])
-        if not self._proven:
-            try:  # backends plan a batch size, OpenVINO compiles it, in the first call
-                work(slices[0], model)
-            except BackendError:
-                self.close()
-                work(slice(0, persons), whole)
-                return
-            self._proven = True
-            slices = slices[1:]
-        _side_by_side(pool, slices, lambda one: work(one, model))
+        # backends plan a batch size, OpenVINO compiles it, in the first call
+        asked = frozenset(size for one in slices for size, _ in plan_batches(one.stop - one.start, model.sizes))
+        try:
+            if not asked <= self._proven:
+                for one in _one_of_each_length(slices):
+                    work(one, model)
+                    slices.remove(one)
+                self._proven |= asked
+            _side_by_side(pool, slices, lambda one: work(one, model))
+        except BackendError:
+            if asked <= self._proven and not self._refused:
+                raise
+            self.close()  # it cannot be split; or another call has found that, and closed under this one
+            work(slice(0, persons), whole)
+            return
         if rest.start < rest.stop:
             work(rest, whole)
 
@@ -118,9 +126,10 @@ class Shares:
         return opened and opened[0]
 
     def _opened(self) -> tuple[BatchedModel, ThreadPoolExecutor] | None:
-        with self._lock:
+        with self._opening:
             if self._model is None and not self._refused:
                 self._open()
+        with self._lock:
             return None if self._model is None or self._pool is None else (self._model, self._pool)
 
     def _open(self) -> None:
@@ -130,8 +139,12 @@ class Shares:
         except DanetError:  # closed, or its file is gone: the plan for whole calls tells, or does without
             self._refused = True
             return
-        self._model = BatchedModel(backend, batch_sizes(min(self._largest, self._backend.share_batch)))
-        self._pool = ThreadPoolExecutor(self.count - 1, thread_name_prefix="danet-share")
+        with self._lock:
+            if self._model is None and not self._refused:
+                self._model = BatchedModel(backend, batch_sizes(min(self._largest, self._backend.share_batch)))
+                self._pool = ThreadPoolExecutor(self.count - 1, thread_name_prefix="danet-share")
+                return
+        backend.close()  # closed, or opened by a signal's handler, meanwhile
 
     def close(self) -> None:
         """Free the second plan; calls in progress end as they would have, or raise BackendError."""
@@ -142,6 +155,10 @@ class Shares:
         if model is not None and pool is not None:
             model.backend.close()
             pool.shutdown(wait=False)
+
+
+def _one_of_each_length(slices: Sequence[slice]) -> list[slice]:
+    return list({one.stop - one.start: one for one in reversed(slices)}.values())
 
 
 def _side_by_side(pool: ThreadPoolExecutor, slices: Sequence[slice], work: Callable[[slice], None]) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from danet.decode import decode
 from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
 from danet.estimator import LOOKAHEAD, PoseEstimator
 from danet.model_spec import DecoderSpec, ModelSpec
 from danet.poses import Poses
+from danet.tuning.settings import Settings
 
 SPEC = ModelSpec(name="spots", mean=(0.0, 0.0, 0.0), box_padding=1.25)
 LEFT = np.array([name.startswith("left_") for name in SPEC.keypoints])[:, None]
@@ -345,6 +347,37 @@ def test_infer_batch_equals_infer_one_by_one() -> None:
         same(poses, one)
 
 
+def test_infer_batch_takes_any_iterable() -> None:
+    estimator = estimator_of()
+    for one in estimator.infer_batch((FRAME, boxes_of(PERSONS)) for _ in range(2)):
+        same(one, estimator.infer(FRAME, boxes_of(PERSONS)))
+
+
+@pytest.mark.parametrize("given", [FRAME, (FRAME,), (FRAME, None, None), None, "ab"])
+def test_frames_without_their_boxes(given: Any) -> None:
+    estimator = estimator_of()
+    for call in (lambda: estimator.infer_batch([given, given]), lambda: list(estimator.stream([given]))):
+        with pytest.raises(InputError, match=r"expected pairs \(frame, boxes\)"):
+            call()
+
+
+def test_a_crowd_is_worked_on_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Crops and heatmaps of a thousand persons at once would take a gigabyte."""
+    boxes = boxes_of(PERSONS) * 11
+    at_once = []
+
+    def counted(heatmaps: NDArray[np.float32], spec: ModelSpec) -> Any:
+        at_once.append(len(heatmaps))
+        return decode(heatmaps, spec)
+
+    monkeypatch.setattr("danet.estimator.BATCHES_AT_HAND", 2)
+    monkeypatch.setattr("danet.estimator.decode", counted)
+    crowd = estimator_of(batch_size=4).infer_batch([(FRAME, boxes[:13]), (FRAME, boxes[13:])])
+    assert at_once == [8, 8, 8, 8, 1]
+    for poses, persons in zip(crowd, (13, 20), strict=True):
+        same(poses, estimator_of().infer(FRAME, boxes[:13] if persons == 13 else boxes[13:]))
+
+
 def test_infer_batch_of_nothing() -> None:
     backend = SpotBackend()
     assert estimator_of(backend).infer_batch([]) == []
@@ -551,6 +584,34 @@ def test_a_closed_estimator_says_so() -> None:
     assert backend.sizes == []
 
 
+@pytest.mark.parametrize(
+    "crops",
+    [
+        np.zeros((1, 256, 192, 3), np.float32),
+        np.zeros((1, 256, 192, 3), np.int64),
+        np.zeros((1, 128, 96, 3), np.uint8),
+        np.zeros((256, 192, 3), np.uint8),
+        [[1, 2], [3, 4]],
+    ],
+)
+def test_heatmaps_of_what_are_no_crops(crops: Any) -> None:
+    with pytest.raises(InputError, match=r"crops of shape .* expected \(N, 256, 192, 3\) and uint8"):
+        estimator_of().heatmaps(crops)
+
+
+def test_a_refused_backend_stays_the_callers() -> None:
+    class Counted(SpotBackend):
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    backend = Counted()
+    with pytest.raises(BackendError, match="streams 2"):
+        estimator_of(backend, settings=Settings(streams=2))
+    assert backend.closed == 0
+
+
 def test_context_manager() -> None:
     backend = SpotBackend()
     with estimator_of(backend) as estimator:
@@ -604,6 +665,11 @@ def test_a_missing_file(name: str, tmp_path: Path) -> None:
     for path in (tmp_path / name, str(tmp_path / name)):
         with pytest.raises(ModelFileError, match=f"{name}: no such file"):
             PoseEstimator(path)
+
+
+def test_a_name_that_no_system_takes(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="File name too long"):
+        PoseEstimator(tmp_path / ("x" * 300 + ".xml"))
 
 
 def test_an_unknown_backend() -> None:

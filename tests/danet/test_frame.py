@@ -170,6 +170,8 @@ def test_wrong_shapes_are_named(boxes: Any, shape: str) -> None:
         [[1 + 1j, 2, 3, 4]],
         np.array([[1, 2, 3, 4]], "datetime64[s]"),
         [[False, False, True, True]],
+        np.array([["1", "2", "30", "40"]], object),
+        np.array([[True, False, 30, 40]], object),
     ],
 )
 @pytest.mark.parametrize("box_format", ["xyxy", "xywh"])

@@ -173,6 +173,59 @@ def test_a_plan_that_cannot_be_compiled_is_given_up() -> None:
     assert backend.closed == 1
 
 
+def test_a_further_batch_size_that_cannot_be_compiled_is_given_up_too() -> None:
+    done: list[tuple[slice, bool]] = []
+
+    def work(persons: slice, model: BatchedModel) -> None:
+        if model is not WHOLE and persons.stop - persons.start > 1:
+            raise BackendError("cannot compile batches of two")
+        done.append((persons, model is WHOLE))
+
+    backend = Calls()
+    shares = Shares(backend, 2, 8)
+    shares.do(2, WHOLE, work)
+    assert sorted(done, key=str) == [(slice(0, 1), False), (slice(1, 2), False)]
+    done.clear()
+    shares.do(4, WHOLE, work)
+    shares.do(2, WHOLE, work)
+    assert done == [(slice(0, 4), True), (slice(0, 2), True)]
+    assert backend.closed == 1
+
+
+def test_closed_while_it_opens() -> None:
+    """As by a signal's handler, which Python runs in the thread that opens: no lock may stop it."""
+
+    class Closing(Calls):
+        def side_by_side(self, calls: int) -> Calls:
+            shares.close()
+            return super().side_by_side(calls)
+
+    backend, done = Closing(), []
+    shares = Shares(backend, 2, 8)
+    shares.do(8, WHOLE, lambda persons, model: done.append((persons, model)))
+    assert done == [(slice(0, 8), WHOLE)]
+    assert backend.closed == 1
+
+
+def test_used_while_it_opens() -> None:
+    """As by a signal's handler that wants poses, too."""
+    done = []
+
+    class Calling(Calls):
+        def side_by_side(self, calls: int) -> Calls:
+            if not self.split_into:
+                self.split_into.append(calls)
+                shares.do(2, WHOLE, lambda persons, _: done.append(persons))
+            return super().side_by_side(calls)
+
+    backend = Calling()
+    shares = Shares(backend, 2, 8)
+    shares.do(2, WHOLE, lambda persons, _: done.append(persons))
+    assert sorted(done, key=str) == [slice(0, 1)] * 2 + [slice(1, 2)] * 2
+    assert backend.closed == 1  # the plan that came second
+    shares.close()
+
+
 def test_shares_keep_to_the_largest_batch_of_their_use() -> None:
     sizes = []
     Shares(Calls(), 2, 8).do(8, BatchedModel(Calls(), (1,)), lambda _, model: sizes.append(model.sizes))

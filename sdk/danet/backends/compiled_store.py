@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +41,12 @@ class CompiledStore:
         folder: where they lie; made when the first is saved.
         name: of the model, for people who look into the folder.
         content: what the file holds, as a hash.
-        unchanged: whether the file still is what was hashed. OpenVINO reads weights when it compiles, out of the file
-            as it is then: one that was written over in place would be kept under the wrong name.
     """
 
-    def __init__(self, folder: Path, name: str, content: str, unchanged: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, folder: Path, name: str, content: str) -> None:
         self._folder = folder
         self._name = name
         self._content = content
-        self._unchanged = unchanged
 
     def load(self, core: Any, shape: tuple[int, ...], device: str, config: Mapping[str, Any]) -> Any | None:
         """The compiled graph for crops of a shape, or None where none is kept that can be used.
@@ -77,8 +74,6 @@ class CompiledStore:
         try:
             exported = compiled.export_model()
             content = exported if isinstance(exported, bytes) else exported.getvalue()  # bytes in OpenVINO 2025
-            if not self._unchanged():
-                return
             with write_beside(self._place(shape, device, config)) as temporary:
                 temporary.write_bytes(hashlib.sha256(content).digest() + content)
             self._remove_oldest()
@@ -128,12 +123,8 @@ def open_store(path: Path, state: list[tuple[int, ...]]) -> CompiledStore | None
     folder = cache_folder()
     if folder is None:
         return None
-
-    def unchanged() -> bool:
-        return files_state(path) == state
-
     try:
         content = model_sha256(path)
-        return CompiledStore(folder / "compiled", path.stem, content, unchanged) if unchanged() else None
+        return CompiledStore(folder / "compiled", path.stem, content) if files_state(path) == state else None
     except OSError:
         return None

@@ -20,24 +20,16 @@ from danet.errors import BackendError, ModelFileError
 from danet.ir_file import check_seal
 from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY, ModelSpec
+from danet.openvino_core import openvino_core
 
 WAITING_REQUESTS = 1
 """Requests to a batch size beyond its streams: those run while another is filled or read."""
-# pybind11 sets up its view of NumPy at the first tensor, under a lock that it waits for while holding
-# the GIL: two threads that make their first tensors at once stop each other for ever (openvino
-# 2026.4.1). Importing is serial, so it is done here.
-_FIRST_TENSOR = ov.Tensor(np.zeros(1, np.uint8)).data
 _MAPS, _CELLS = "NCHW", "NHWC"
 _WITHOUT_TOKENIZER = {"SNIPPETS_MODE": "DISABLE"}
 MOST_DIFFERENT = 0.05
 """Of the heatmaps' square. INT8 graphs that are right differ by 0.015 at most, since values round otherwise; wrong ones
 by 0.39 and more (docs/performance.md)."""
 _HINTS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16}
-
-
-@lru_cache(maxsize=1)
-def _core() -> Any:
-    return ov.Core()
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +101,7 @@ class OpenVinoBackend:
             trim_heap()
 
     def _compiled(self, model: Any, shape: tuple[int, ...]) -> Any:
-        kept = self._store and self._store.load(_core(), shape, self._device, self._config)
+        kept = self._store and self._store.load(openvino_core(), shape, self._device, self._config)
         if kept is not None:
             return kept
         static = model.clone()
@@ -125,14 +117,14 @@ class OpenVinoBackend:
         OpenVINO 2026.4 answers with other heatmaps without it where an INT8 graph keeps its features in float.
         """
         light = self._config.items() >= _WITHOUT_TOKENIZER.items()
-        compiled = _core().compile_model(model, self._device, self._config)
+        compiled = openvino_core().compile_model(model, self._device, self._config)
         if not light:
             return compiled
         usual = {key: value for key, value in self._config.items() if key not in _WITHOUT_TOKENIZER}
-        other = _core().compile_model(model, self._device, usual | {"NUM_STREAMS": 1})
+        other = openvino_core().compile_model(model, self._device, usual | {"NUM_STREAMS": 1})
         if _difference(compiled, other, _picture(shape)) <= MOST_DIFFERENT:
             return compiled
-        return _core().compile_model(model, self._device, usual)
+        return openvino_core().compile_model(model, self._device, usual)
 
     def close(self) -> None:
         """Let go of the compiled models; a call in progress ends as it would have, or raises BackendError."""
@@ -181,7 +173,7 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
 def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     state = files_state(path)
     try:
-        model = _core().read_model(path)
+        model = openvino_core().read_model(path)
     except RuntimeError as error:
         raise ModelFileError(
             f"{path}: OpenVINO cannot read it ({_first_line(error)}); an IR needs its whole .xml and .bin beside it"
@@ -219,7 +211,7 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
             f"{', '.join(_HINTS)}; an int8 model is made by danet quantize"
         )
     try:
-        offered = _core().get_property(options.device, "OPTIMIZATION_CAPABILITIES")
+        offered = openvino_core().get_property(options.device, "OPTIMIZATION_CAPABILITIES")
     except RuntimeError as error:
         raise BackendError(
             f"openvino: device {options.device!r}: {_first_line(error)}; 'CPU' is always there"

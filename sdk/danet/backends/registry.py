@@ -38,7 +38,11 @@ def load_model(path: Path, backend: str | None, options: BackendOptions) -> Load
         raise ModelFileError(f"{path}: suffix {path.suffix!r} is none of {', '.join(SUFFIXES)}; or name a backend")
     if name not in BACKENDS:
         raise BackendError(f"no backend named {name!r}; there are {', '.join(BACKENDS)}")
-    if name != "null" and not path.is_file():
+    try:
+        missing = name != "null" and not path.is_file()
+    except OSError as error:  # a folder above it may not be searched
+        raise ModelFileError(f"{path}: {error.strerror or error}") from error
+    if missing:
         raise ModelFileError(f"{path}: no such file")
     load: LoadModel = importlib.import_module(BACKENDS[name]).load
     return load(path, options)

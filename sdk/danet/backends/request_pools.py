@@ -19,9 +19,9 @@ class _Pool(Generic[Request]):
     """First come, first served: a queue.Queue lets the thread that gives back take again before those that wait."""
 
     def __init__(self) -> None:
-        self.making = threading.Lock()
+        self.making = threading.RLock()  # a signal's handler may call within a call
         self.made = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._free: list[Request] = []
         self._waiting: deque[queue.SimpleQueue[Request]] = deque()
 
@@ -67,7 +67,7 @@ class RequestPools(Generic[Key, Request]):
         self._make = make
         self._name = name
         self._pools: dict[Key, _Pool[Request]] | None = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @contextmanager
     def lend(self, key: Key) -> Iterator[Request]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,7 @@ from numpy.typing import NDArray
 from danet.detectors.network import Network, NetworkFacts, TensorFacts
 from danet.errors import DetectorError
 from danet.model_spec import SPEC_KEY
-
-_FIRST_TENSOR = ov.Tensor(np.zeros(1, np.uint8)).data
-"""Made while imports are serial: two threads that make a process's first tensors at once stop each other for
-ever (see danet/backends/openvino_backend.py)."""
-
-
-@lru_cache(maxsize=1)
-def _core() -> Any:
-    return ov.Core()
+from danet.openvino_core import openvino_core
 
 
 class OpenVinoNetwork:
@@ -38,7 +29,7 @@ class OpenVinoNetwork:
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": ov.Type.f32, "PERFORMANCE_HINT": "LATENCY"}
         if threads is not None:
             config["INFERENCE_NUM_THREADS"] = threads
-        self._compiled = _core().compile_model(model, "CPU", config)
+        self._compiled = openvino_core().compile_model(model, "CPU", config)
         self._idle: deque[Any] = deque()
 
     def run(self, blob: NDArray[Any]) -> list[NDArray[Any]]:
@@ -59,7 +50,7 @@ class OpenVinoNetwork:
 def load(path: Path, threads: int | None) -> Network:
     """Open an IR or ONNX file; see `OpenNetwork`."""
     try:
-        return OpenVinoNetwork(_core().read_model(path), threads)
+        return OpenVinoNetwork(openvino_core().read_model(path), threads)
     except (RuntimeError, UnicodeDecodeError) as error:  # the second where a message quotes a damaged file
         hint = "; an IR needs its whole .bin beside it" if path.suffix.lower() == ".xml" else ""
         raise DetectorError(f"{path}: OpenVINO cannot read it ({_last_line(error)}){hint}") from error

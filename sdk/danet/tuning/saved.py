@@ -67,10 +67,14 @@ def in_cache(model: Path) -> Path | None:
 def find_tuning(model: Path, backend: str) -> FoundTuning:
     """The tuning that holds for a model file in a backend, on this machine, or why there is none."""
     first_refusal: FoundTuning | None = None
-    for place in _places(model):
-        if not place.is_file():
-            continue
+    try:
+        places = _places(model)
+    except OSError as error:
+        return FoundTuning(f"not looked for: {error}")
+    for place in places:
         try:
+            if not place.is_file():  # raises where a folder above it may not be searched
+                continue
             tuning = _read(place)
             reason = _refusal(tuning, model, read_situation(backend))
         except (DanetError, OSError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Self
 
 from danet.batching import DEFAULT_BATCH_SIZE, batch_sizes
@@ -11,6 +12,7 @@ from danet.model_spec import Precision
 
 MAX_STREAMS = 64
 MAX_THREADS = 4096
+_MAY_BE_NONE = ("threads", "stream_batch_size", "shares")
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ class Settings:
     to a thread, 4 at most, as far as that keeps all threads busy, in backends that gain by it."""
 
     def __post_init__(self) -> None:
+        for name in ("batch_size", "streams", *_MAY_BE_NONE):
+            value = getattr(self, name)
+            if value is None and name in _MAY_BE_NONE:
+                continue
+            if not isinstance(value, Integral) or isinstance(value, bool):
+                raise InputError(f"{name} {value!r:.40} of type {type(value).__name__}, expected an integer")
+            object.__setattr__(self, name, int(value))  # NumPy's wrap, and JSON does not take them
         if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
             raise InputError(f"threads {self.threads!r:.40}, expected 1 or more, up to {MAX_THREADS}")
         if not 1 <= self.streams <= MAX_STREAMS:

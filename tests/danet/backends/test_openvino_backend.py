@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +55,29 @@ def test_shares_go_in_batches_that_fit_the_arithmetic(name: str, largest: int) -
     assert (backend.share_batch, beside.share_batch) == (largest, largest)
     beside.close()
     backend.close()
+
+
+@pytest.mark.parametrize("how", ["written over", "cut short", "replaced", "removed"])
+def test_an_open_model_does_not_hang_on_its_file(how: str, tmp_path: Path) -> None:
+    """OpenVINO would map it: compiled graphs would answer with the new weights, and a shorter file end the process."""
+    for suffix in (".xml", ".bin"):
+        shutil.copy(GOLDEN / f"tiny{suffix}", tmp_path / f"tiny{suffix}")
+    weights = tmp_path / "tiny.bin"
+    zeros = bytes(weights.stat().st_size)
+    with closing(load_model(tmp_path / "tiny.xml", None, BackendOptions()).backend) as backend:
+        expected = backend.run(np.full((1, 128, 96, 3), 90, np.uint8))
+        if how == "written over":
+            weights.write_bytes(zeros)
+        elif how == "cut short":
+            os.truncate(weights, 0)
+        elif how == "replaced":
+            (tmp_path / "new.bin").write_bytes(zeros)
+            (tmp_path / "new.bin").replace(weights)
+        else:
+            weights.unlink()
+        np.testing.assert_array_equal(backend.run(np.full((1, 128, 96, 3), 90, np.uint8)), expected)
+        later = backend.run(np.full((2, 128, 96, 3), 90, np.uint8))
+    np.testing.assert_allclose(later, np.broadcast_to(expected, later.shape), atol=1e-5)
 
 
 @pytest.fixture

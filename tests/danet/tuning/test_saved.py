@@ -43,6 +43,16 @@ def test_an_embedded_model_keeps_it_in_the_cache(tuning_of: TuningOf, cache: Pat
     assert not beside(model).exists()
 
 
+def test_a_cache_folder_that_cannot_be_looked_into(
+    model: Path, tuning_of: TuningOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a container's user is not the owner of HOME; root is let in, so a name that no system takes."""
+    monkeypatch.setenv("DANET_CACHE_DIR", str(model.parent / ("x" * 300)))
+    assert "is not used: " in find_tuning(model, "openvino").note
+    save_tuning(tuning_of(model), model)
+    assert find_tuning(model, "openvino").tuning == tuning_of(model)
+
+
 def test_a_folder_that_cannot_be_written(
     model: Path, tuning_of: TuningOf, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

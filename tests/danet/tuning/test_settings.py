@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from danet.errors import InputError
@@ -23,11 +24,19 @@ def test_defaults_are_those_of_an_untuned_estimator() -> None:
         ({"streams": 65}, r"streams 65, expected 1\.\.64"),
         ({"batch_size": 0}, r"batch_size 0, expected 1\.\.256"),
         ({"stream_batch_size": 257}, r"batch_size 257, expected 1\.\.256"),
+        ({"threads": "2"}, "threads '2' of type str, expected an integer"),
+        ({"threads": 1.5}, r"threads 1\.5 of type float, expected an integer"),
+        ({"batch_size": None}, "batch_size None of type NoneType, expected an integer"),
+        ({"shares": True}, "shares True of type bool, expected an integer"),
     ],
 )
 def test_out_of_range(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=rf"^{message}$"):
         Settings(**fields)
+
+
+def test_integers_of_any_kind() -> None:
+    assert Settings(threads=np.int64(2), batch_size=np.uint8(4)) == Settings(threads=2, batch_size=4)
 
 
 def test_explicit_arguments_go_first() -> None:
