@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -150,8 +151,10 @@ def rendered_candidates(count: int, seed: int) -> list[Candidate]:
     """Rendered persons, at least `count`; the same for the same seed, and none that the evaluator renders."""
     rng = np.random.default_rng(seed)
     found: list[Candidate] = []
-    while len(found) < count:
-        persons = 1 + len(found) % MAX_PERSONS
+    for number in itertools.count():
+        if len(found) >= count:
+            break
+        persons = 1 + number % MAX_PERSONS
         scene = RenderedPicture(FIRST_SEED - 1 - int(rng.integers(RENDERED_SPAN)), persons)
         boxes = render_scene(scene.seed, FRAME_SIZE, persons).boxes.astype(np.float64)
         found += [Candidate(scene, box, f"{persons} rendered") for box in boxes]

@@ -108,8 +108,9 @@ def print_report(report: Report) -> None:
         what = (
             f"{outcome.written}" if outcome.written else f"danet: error: {outcome.format} INT8 refused, nothing written"
         )
-        floats = [f"{ap:.4f} on {data.name}" for ap, data in zip(outcome.float_aps, report.validations, strict=True)]
-        _say(f"{what}: {outcome.reason}; float AP {', '.join(floats)}")
+        measured = zip(outcome.float_aps, report.validations, strict=False)  # none where the minutes were over before
+        floats = ", ".join(f"{ap:.4f} on {data.name}" for ap, data in measured)
+        _say(f"{what}: {outcome.reason}{f'; float AP {floats}' if floats else ''}")
     if report.unfinished:
         _say("the minutes were over before the sensitivity report; run the same command again to go on")
     _say(

@@ -35,6 +35,7 @@ from danet_calibration.sampling import choose
 from danet_calibration.strategy import Strategy
 from danet_calibration.watch import Watch
 from danet_calibration.workspace import FOLDER, Workspace, key_of
+from danet_converters.export import written_whole
 
 DEFAULT = Strategy()
 
@@ -70,7 +71,7 @@ STRATEGIES = {
     "no bias correction": replace(DEFAULT, bias_correction="none"),
     "SmoothQuant 0.5": replace(DEFAULT, smooth_quant=0.5),
     "weights of 8 bits": replace(DEFAULT, weight_bits="8"),
-    "weights of 7 bits": replace(DEFAULT, weight_bits="7"),
+    "weights of 7 bits in the first layer": replace(DEFAULT, weight_bits="7 in the first layer"),
 }
 BATCHES = (1, 8)
 WARM_UP = 3
@@ -81,10 +82,9 @@ ERROR_PERSONS = 200
 def main() -> None:
     """Quantize by each strategy, measure, print a table."""
     options = _options()
-    fitting = FORMATS[options.format].fitting
-    chosen = {name: fitting(STRATEGIES[name]) for name in options.only or STRATEGIES}
     with progress_bar() as bar:
         job = _open(options, Watch(bar, options.minutes))
+        chosen = {name: job.fitting(STRATEGIES[name]) for name in options.only or STRATEGIES}
         rows = {"float": (job.float_model.path, float_aps(job))}
         for name, strategy in chosen.items():
             rows[name] = _measured(job, name, strategy, options.out)
@@ -141,7 +141,8 @@ def _measured(job: Job, name: str, strategy: Strategy, out: Path) -> tuple[Path,
     path = out / f"{key_of(*job.key, strategy.to_dict())}{job.format.suffixes[0]}"
     if not path.is_file():
         graph = quantized(job, strategy)
-        job.format.write(graph, replace(job.float_model.spec, precision="int8"), path)
+        with written_whole(path, job.format.suffixes) as written:
+            job.format.write(graph, replace(job.float_model.spec, precision="int8"), written)
     aps = file_aps(job, path, name)
     human().print(f"{name}: AP {', '.join(f'{ap:.4f}' for ap in aps)}", markup=False)
     return path, aps
@@ -161,7 +162,7 @@ def _errors(job: Job, files: dict[str, Path], folder: Path) -> dict[str, list[fl
 
 
 def _heatmaps(path: Path, crops: CalibrationCrops) -> NDArray[np.float32]:
-    backend = load_model(path, None, BackendOptions()).backend
+    backend = load_model(path, None, BackendOptions(keep_compiled=False)).backend
     try:
         return np.concatenate([backend.run(batch) for batch in crops.batches(max(BATCHES))])
     finally:
@@ -178,6 +179,8 @@ def _speeds(files: dict[str, Path], crops: NDArray[np.uint8], rounds: int, threa
             backend.run(crops)
             if number >= WARM_UP:
                 seconds[name].append(time.perf_counter() - start)
+    for backend in backends.values():
+        backend.close()
     return {name: len(crops) / statistics.median(found) for name, found in seconds.items()}
 
 

@@ -9,9 +9,9 @@ from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.embedded import embedded_model, embedded_names
 from danet.errors import InputError, ModelFileError, ModelSpecError
+from danet.model_files import model_sha256
 from danet.model_spec import ModelSpec
 from danet_calibration.formats import Format
-from danet_calibration.workspace import files_digest
 from danet_converters.export import choose_targets, export
 from danet_network.facts import SUFFIXES as CHECKPOINTS
 
@@ -23,7 +23,7 @@ class FloatModel:
     path: Path
     spec: ModelSpec
     digest: str
-    """sha256 of the file that was given: of the checkpoint, where this one was exported from it."""
+    """sha256 of the files that were given: of the checkpoint, where this one was exported from it."""
 
 
 def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
@@ -53,10 +53,15 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
             f"{model}: {wanted.name} INT8 is made from a checkpoint ({', '.join(CHECKPOINTS)}) or "
             f"{', '.join(wanted.reads)}, not from {path.suffix}"
         )
-    loaded = load_model(path, None, BackendOptions())
+    loaded = load_model(path, None, BackendOptions(keep_compiled=False))
     loaded.backend.close()
     if loaded.spec is None:
         raise ModelSpecError(f"{model} carries no model spec; export its checkpoint with danet convert")
     if loaded.spec.precision == "int8" or loaded.precision.startswith("int8"):
         raise InputError(f"{model} is quantized already ({loaded.precision}); give the float model or its checkpoint")
-    return FloatModel(path, loaded.spec, files_digest(given, given.with_suffix(".bin")))
+    if loaded.batch_sizes not in (None, (1,)):
+        raise InputError(
+            f"{model} takes batches of {', '.join(map(str, loaded.batch_sizes))} alone, expected of 1 or any; "
+            "export its checkpoint with danet convert"
+        )
+    return FloatModel(path, loaded.spec, model_sha256(given))

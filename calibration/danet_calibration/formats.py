@@ -48,6 +48,8 @@ class Format:
     """Whether it can store concatenated features as bytes."""
     coarse_masks: bool = False
     """Whether it can compute masks at half their resolution."""
+    byte_input: bool = False
+    """Whether the first convolution reads the crop's bytes (see `danet_calibration.input_bytes`)."""
 
     def fitting(self, strategy: Strategy) -> Strategy:
         """A strategy without what this format cannot do."""
@@ -86,6 +88,7 @@ FORMATS = {
         write_quantized_ir,
         byte_features=True,
         coarse_masks=True,
+        byte_input=True,
     ),
     "tflite": Format(
         "tflite",

@@ -11,6 +11,7 @@ import numpy as np
 
 from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
+from danet.batching import BatchedModel
 from danet.errors import DanetError
 from danet.model_spec import Metric, ModelSpec
 from danet_calibration.job import Job, attempt, float_aps
@@ -21,6 +22,8 @@ from danet_calibration.strategy import Strategy
 from danet_calibration.watch import BudgetSpentError
 from danet_converters.export import written_whole
 
+COMPARED = 4
+"""Crops by which a written file is compared with the one that was measured."""
 Told = Callable[[Attempt], None]
 BROKEN = 0.5
 """Part of the float AP. A strategy that loses more has not too few layers in float but ranges of other
@@ -45,11 +48,12 @@ def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str,
 
     Raises:
         InputError: validation data on which no drop could be told.
+        WrittenFileError: the file that was written does not compute what was measured.
         ModelFileError, ModelSpecError: the float model cannot be read.
     """
     attempts: list[Attempt] = []
     costs: list[GroupCost] = []
-    references = float_aps(job)
+    references: tuple[float, ...] = ()
 
     def sensitivity() -> list[GroupCost]:
         costs[:] = measure_sensitivity(job, strategy)
@@ -60,6 +64,7 @@ def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str,
 
     rungs = ladder(strategy, sensitivity) if job.format.ladder else iter([("default", strategy)])
     try:
+        references = float_aps(job)
         for rung, tried in rungs:
             done, graph = attempt(job, rung, tried, references)
             attempts.append(done)
@@ -95,20 +100,21 @@ def _data(measured: Accuracy) -> str:
 def _write(job: Job, graph: Any, target: Path, spec: ModelSpec) -> None:
     """Write the graph that was measured, if what is read back is the same."""
     suffixes = job.format.suffixes
-    crops = next(job.calibration.crops.batches(4))
+    crops = next(job.calibration.crops.batches(COMPARED))
     with written_whole(target, suffixes) as written:
         job.format.write(graph, spec, written)
         if not np.array_equal(
-            _answer(written, spec, crops), _answer(job.scratch / f"candidate{suffixes[0]}", None, crops)
+            _answer(written, spec, crops, True), _answer(job.scratch / f"candidate{suffixes[0]}", spec, crops, False)
         ):
             raise WrittenFileError(f"{target.name}: its heatmaps differ from those of the measured file; not kept")
 
 
-def _answer(path: Path, spec: ModelSpec | None, crops: Any) -> Any:
-    loaded = load_model(path, None, BackendOptions())
+def _answer(path: Path, spec: ModelSpec, crops: Any, final: bool) -> Any:
+    loaded = load_model(path, None, BackendOptions(keep_compiled=False))
     try:
-        if spec is not None and loaded.spec != spec:
+        if final and loaded.spec != spec:
             raise WrittenFileError(f"{path.name}: the spec read back differs from the one written; not kept")
-        return loaded.backend.run(crops)
+        model = BatchedModel(loaded.backend, loaded.batch_sizes or (COMPARED,))
+        return model.run(crops, (len(spec.keypoints), *spec.heatmap_size))
     finally:
         loaded.backend.close()

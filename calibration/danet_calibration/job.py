@@ -8,18 +8,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from danet.backends.base import BackendOptions
+from danet.backends.registry import load_model
 from danet.errors import InputError
 from danet.estimator import PoseEstimator
+from danet.model_files import model_sha256
 from danet.tuning.settings import Settings
 from danet_calibration.accuracy_control import control_accuracy
+from danet_calibration.coarse_masks import coarsen_masks
 from danet_calibration.data import dataset_digest
 from danet_calibration.float_model import FloatModel
 from danet_calibration.formats import Format
+from danet_calibration.input_bytes import quantize_bytes
 from danet_calibration.nncf_ptq import Calibration
 from danet_calibration.results import Accuracy, Attempt
 from danet_calibration.roles import Placed, place
 from danet_calibration.strategy import Strategy
-from danet_calibration.workspace import files_digest, key_of
+from danet_calibration.workspace import key_of
 from danet_evaluation.coco import KeypointDataset
 from danet_evaluation.evaluate import run
 
@@ -45,6 +50,13 @@ class Job:
     def key(self) -> tuple[str, str, str]:
         """What makes this job's calibrations differ from another's."""
         return self.format.name, self.float_model.digest, self.calibration.crops.digest
+
+    def fitting(self, strategy: Strategy) -> Strategy:
+        """A strategy without what the format, or this network, does not have."""
+        fitting = self.format.fitting(strategy)
+        if fitting.coarse_masks and not coarsen_masks(self.graph.clone(), fitting.coarse_masks):
+            return replace(fitting, coarse_masks=())
+        return fitting
 
     def measured_on(self, persons: int) -> Job:
         """The same job, measured on the first so many persons of the first data set alone."""
@@ -76,7 +88,7 @@ def file_aps(job: Job, path: Path, words: str) -> tuple[float, ...]:
         InputError: as `danet_evaluation.evaluate.run`.
         BudgetSpentError: the minutes are over.
     """
-    digest = files_digest(*(path.with_suffix(suffix) for suffix in (path.suffix, ".bin")))
+    digest = model_sha256(path)
     return tuple(
         _kept_ap(job, path, words, data, key_of("ap", digest, dataset_digest(data))) for data in job.validations
     )
@@ -106,8 +118,12 @@ def _kept_ap(job: Job, path: Path, words: str, data: KeypointDataset, key: str) 
     workspace = job.calibration.workspace
     if known := workspace.figures(key):
         return float(known["ap"])
-    # pinned: settings that danet tune keeps beside a float file may ask for bfloat16
-    with PoseEstimator(path, settings=Settings(precision="fp32")) as estimator:
+    loaded = load_model(path, None, BackendOptions(precision="fp32", keep_compiled=False))
+    size = loaded.batch_sizes[-1] if loaded.batch_sizes else None
+    # explicit settings: those that danet tune keeps beside a float file may ask for bfloat16
+    with PoseEstimator(
+        path, spec=loaded.spec, backend=loaded.backend, batch_size=size, settings=Settings()
+    ) as estimator:
         progress = job.calibration.watch.task(f"AP, {words}", len(data.persons))
         ap = run(estimator, data, None, progress).evaluation.figures.ap
     workspace.keep(key, {"ap": ap})
@@ -121,9 +137,12 @@ def quantized(job: Job, strategy: Strategy) -> Any:
         BudgetSpentError: the minutes are over.
     """
     if strategy.accuracy_control:
-        return control_accuracy(
+        graph = control_accuracy(
             job.graph, job.operations, strategy, job.calibration, job.validations[0], job.float_model.spec, job.max_drop
         )
+        if job.format.byte_input:
+            quantize_bytes(graph)
+        return graph
     key = key_of("statistics", *job.key, strategy.to_dict())
     return job.format.quantize(job.graph, job.operations, strategy, job.calibration, key, INPUT)
 

@@ -100,7 +100,9 @@ def quantize_graph(
         aggregator = StatisticsAggregatorFactory.create(model, dataset)
         aggregator.register_statistic_points(algorithm.get_statistic_points(model, graph))
         known = calibration.workspace.entry(key)
-        if known is None or not load_statistics(aggregator.statistic_points, known):
+        if known is not None and load_statistics(aggregator.statistic_points, known):
+            calibration.workspace.reused += 1
+        else:
             aggregator.collect_statistics(model, graph)
             with calibration.workspace.new_entry(key) as folder:
                 save_statistics(aggregator.statistic_points, folder)

@@ -22,6 +22,7 @@ from danet_calibration.results import Outcome
 from danet_calibration.sensitivity_report import report_sensitivity
 from danet_calibration.watch import BudgetSpentError, Watch, peak_memory
 from danet_calibration.workspace import FOLDER, Workspace
+from danet_converters.export import refuse_other_names
 from danet_evaluation.coco import KeypointDataset
 
 
@@ -91,9 +92,11 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         DanetError: the model, the data or the request cannot be used. Where no strategy passes, nothing
             is raised: the report's outcome says so, and no file is written.
     """
+    if request.name is not None:
+        refuse_other_names(request.name)
     with tempfile.TemporaryDirectory(prefix="danet-quantize-") as folder:
         scratch = Path(folder)
-        opened = {name: open_float(request.model, FORMATS[name], scratch) for name in request.formats}
+        opened = {name: open_float(request.model, FORMATS[name], scratch / "float") for name in request.formats}
         data, crops = _data(request, next(iter(opened.values())), scratch, watch)
         workspace = Workspace(request.out / FOLDER)
         calibration = Calibration(crops, workspace, watch)
@@ -103,12 +106,12 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
             job = prepare(FORMATS[name], float_model, calibration, data.validations, request.max_drop, scratch)
             outcomes.append(
                 quantize_gated(
-                    job, job.format.fitting(request.strategy), _target(request, job), _words(request, data), told(name)
+                    job, job.fitting(request.strategy), _target(request, job), _words(request, data), told(name)
                 )
             )
             if request.sensitivity is not None:
                 try:
-                    report_sensitivity(job, job.format.fitting(request.strategy), request.sensitivity)
+                    report_sensitivity(job, job.fitting(request.strategy), request.sensitivity)
                 except BudgetSpentError:  # what was measured is kept for a rerun
                     unfinished = True
     return Report(

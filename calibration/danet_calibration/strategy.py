@@ -66,6 +66,11 @@ class Strategy:
             raise InputError(
                 f"strategy: coarse_masks is {self.coarse_masks}, expected some of {', '.join(map(str, STRIDES))}"
             )
+        if self.accuracy_control and (self.byte_features or self.coarse_masks):
+            raise InputError(
+                "strategy: accuracy_control goes with byte_features=False and coarse_masks=(): NNCF measures the graph "
+                "without them"
+            )
         if self.smooth_quant is not None and not 0 <= self.smooth_quant <= 1:
             raise InputError(f"strategy: smooth_quant is {self.smooth_quant}, expected 0..1, or None for off")
 

@@ -20,20 +20,14 @@ FOLDER = ".danet-quantize"
 """Its name in the output folder. It holds statistics and figures, never a model; it may be deleted."""
 
 
+FORMAT = 2
+"""One more with each change of what is computed from the same parts: of a graph's preparation, a decoder, a measure."""
+
+
 def key_of(*parts: object) -> str:
-    """A name for what was computed from `parts`, JSON values, by these versions of NNCF and OpenVINO."""
-    text = json.dumps([nncf.__version__, ov.__version__, *parts], sort_keys=True)
+    """A name for what was computed from `parts`, JSON values, by this code and these versions of NNCF and OpenVINO."""
+    text = json.dumps([FORMAT, nncf.__version__, ov.__version__, *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def files_digest(*paths: Path) -> str:
-    """sha256 over the bytes of files, in order; those that are absent count as empty."""
-    digest = hashlib.sha256()
-    for path in paths:
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
 
 
 @dataclass
@@ -42,7 +36,7 @@ class Workspace:
 
     folder: Path
     reused: int = 0
-    """How many entries this run found done."""
+    """How many results of earlier runs this one took over; who loads an `entry` counts it."""
 
     def figures(self, key: str) -> dict[str, Any] | None:
         """What was kept under `key`; None where nothing was, or where it cannot be read."""
@@ -50,8 +44,10 @@ class Workspace:
             found = json.loads((self.folder / f"{key}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
+        if not isinstance(found, dict):
+            return None
         self.reused += 1
-        return found if isinstance(found, dict) else None
+        return found
 
     def keep(self, key: str, figures: dict[str, Any]) -> None:
         """Keep figures under `key`."""
@@ -61,10 +57,7 @@ class Workspace:
     def entry(self, key: str) -> Path | None:
         """The folder that was kept under `key`, or None."""
         path = self.folder / key
-        if not path.is_dir():
-            return None
-        self.reused += 1
-        return path
+        return path if path.is_dir() else None
 
     @contextmanager
     def new_entry(self, key: str) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.errors import DanetError, InputError
 from danet.files import move_together, refuse_folder, scratch_beside
-from danet.model_spec import ModelSpec, Precision, Refinement
+from danet.model_spec import ModelSpec, Precision, Refinement, is_file_name
 from danet_converters.deployed import DeployedNetwork
 from danet_converters.parity import TOLERANCES, Parity, Tolerance, compare, sample_crops
 from danet_converters.simplify import Rewrites, simplify
@@ -136,8 +136,11 @@ def export_network(
         allowed: that the file may differ; by its precision if not given.
 
     Raises:
+        InputError: no name of a file.
         ParityError: the file differs from `network` by more than its tolerance; nothing is written.
     """
+    if name is not None:
+        refuse_other_names(name)
     spec = replace(spec, precision=target.precision)
     stem = f"{name or spec.name}{'' if target.label == 'fp32' else '-' + target.label}"
     with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
@@ -145,6 +148,16 @@ def export_network(
             target.write(DeployedNetwork(deployed, spec).eval(), spec, written)
         parity = _checked(written, network, spec, allowed or TOLERANCES[spec.precision])
     return Exported(folder / written.name, parity)
+
+
+def refuse_other_names(name: str) -> None:
+    """Refuse what is no plain name of a file, or leads out of its folder.
+
+    Raises:
+        InputError: such a name.
+    """
+    if not is_file_name(name):
+        raise InputError(f"name {name!r:.80}, expected a file's name without folder; the folder is named by --out")
 
 
 @contextmanager
@@ -163,10 +176,10 @@ def written_whole(path: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _checked(path: Path, network: nn.Module, spec: ModelSpec, allowed: Tolerance) -> Parity:
-    candidate = load_model(path, None, BackendOptions())
-    if candidate.spec != spec:
-        raise ParityError(f"{path.name}: the spec read back differs from the one written; not kept")
+    candidate = load_model(path, None, BackendOptions(keep_compiled=False))
     try:
+        if candidate.spec != spec:
+            raise ParityError(f"{path.name}: the spec read back differs from the one written; not kept")
         parity = compare(TorchRunner(network, spec), candidate.backend, spec, sample_crops(spec))
     finally:
         candidate.backend.close()

@@ -170,7 +170,7 @@ class ModelSpec:
             (isfinite(self.box_padding) and 0.1 <= self.box_padding <= 10, "box_padding", self.box_padding, "0.1..10"),
             (1 <= count <= 1024, "keypoints", count, "1..1024 names"),
             (
-                _is_file_name(self.name),
+                is_file_name(self.name),
                 "name",
                 self.name,
                 f"1..{MAX_NAME} printable characters, no / \\ : or leading .",
@@ -234,7 +234,7 @@ class ModelSpec:
         return TypedReader(ModelSpecError).read(cls, values, "model spec")
 
 
-def _is_file_name(name: str) -> bool:
+def is_file_name(name: str) -> bool:
     """Whether a file can be called so, and lies where it should: exported files are named by their spec."""
     return 1 <= len(name) <= MAX_NAME and name.isprintable() and not name.startswith(".") and not {*"/\\:"} & {*name}
 

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 
 from danet.errors import InputError
-from danet_calibration.candidates import VideoFrame, dataset_candidates, folder_candidates, video_candidates
+from danet_calibration.candidates import (
+    VideoFrame,
+    dataset_candidates,
+    folder_candidates,
+    rendered_candidates,
+    video_candidates,
+)
 from danet_evaluation.coco import load_split
+from danet_evaluation.rendered import MAX_PERSONS
 
 FRAMES = 20
 
@@ -86,3 +93,9 @@ def test_what_cannot_be_used_is_refused(video: Path, tmp_path: Path) -> None:
         video_candidates(video, written(tmp_path / "boxes.json", {"40": [[0, 0, 1, 1]]}), 5)
     with pytest.raises(InputError, match="frame 500 cannot be decoded"):
         VideoFrame(video, 500).read()
+
+
+def test_rendered_scenes_have_as_many_persons_as_the_evaluator_s() -> None:
+    found = rendered_candidates(30, seed=0)
+    assert {candidate.source for candidate in found} == {f"{count} rendered" for count in range(1, MAX_PERSONS + 1)}
+    assert [candidate.source for candidate in rendered_candidates(30, seed=0)] == [one.source for one in found]

@@ -17,6 +17,7 @@ from danet.model_spec import ModelSpec
 from danet_calibration import gate as gate_module
 from danet_calibration import job as job_module
 from danet_calibration import quantize as quantize_module
+from danet_calibration.command import print_report
 from danet_calibration.data import Data, find_data
 from danet_calibration.gate import WrittenFileError
 from danet_calibration.job import Job
@@ -216,6 +217,54 @@ def test_spent_budget_is_refused_with_its_reason(
     with pytest.raises(Exception, match="minutes are spent"):
         quantized(proven_folder, max_drop=ANY)
     assert models(tmp_path) == []
+
+
+def test_a_budget_spent_in_a_second_format_keeps_the_first(
+    watch: Any, quantized: Quantize, proven_folder: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = gate_module._write
+
+    def last(*arguments: Any) -> None:
+        write(*arguments)
+        watch.minutes = 1e-9
+
+    monkeypatch.setattr(gate_module, "_write", last)
+    report = quantized(proven_folder, model=tiny_checkpoint, formats=("openvino", "onnx"), max_drop=LENIENT)
+    first, second = report.outcomes
+    assert first.written is not None
+    assert first.written.is_file()
+    assert (second.written, second.float_aps, second.attempts) == (None, (), ())
+    assert "minutes are spent" in second.reason
+    assert not report.passed
+    json.dumps(report.to_dict())
+    print_report(report)
+
+
+@pytest.mark.parametrize("name", ["sub/model", "../model", "", ".hidden", "a\\b"])
+def test_names_that_lead_elsewhere(name: str, quantized: Quantize, proven_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a file's name without folder"):
+        quantized(proven_folder, name=name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_users_cache_keeps_no_candidates(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DANET_CACHE_DIR", str(tmp_path / "cache"))
+    quantized(proven_folder, max_drop=LENIENT)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_an_onnx_file_of_batch_one(quantized: Quantize, proven_folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
+    for size in (1, 2):
+        model = onnx.load(tiny_onnx)
+        for value in (*model.graph.input, *model.graph.output):
+            value.type.tensor_type.shape.dim[0].dim_value = size
+        onnx.save(model, tmp_path / f"batch-{size}.onnx")
+    report = quantized(proven_folder, model=tmp_path / "batch-1.onnx", formats=("onnx",), max_drop=LENIENT)
+    assert report.passed
+    with pytest.raises(InputError, match="takes batches of 2 alone"):
+        quantized(proven_folder, model=tmp_path / "batch-2.onnx", formats=("onnx",))
 
 
 def test_report_lists_every_crop(proven_run: Report) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,9 +39,8 @@ def test_widened_keeps_what_was_in_float_and_adds_each_group_once() -> None:
 
 
 def test_words_tell_every_choice() -> None:
-    words = Strategy(
-        "mixed", "accurate", 0.5, "7", "largest", ("sigmoid",), ("1x1 @ 1/4",), accuracy_control=True
-    ).describe()
+    strategy = Strategy("mixed", "accurate", 0.5, "7", "largest", ("sigmoid",), ("1x1 @ 1/4",))
+    words = f"{strategy.describe()}; {replace(strategy.scope_alone(), accuracy_control=True).describe()}"
     for part in (
         "mixed",
         "accurate bias",
@@ -52,3 +52,10 @@ def test_words_tell_every_choice() -> None:
         "accuracy-aware",
     ):
         assert part in words
+
+
+def test_accuracy_control_goes_without_what_it_does_not_measure() -> None:
+    assert Strategy(byte_features=False, coarse_masks=(), accuracy_control=True).accuracy_control
+    for strategy in (Strategy(), Strategy(byte_features=False), Strategy(coarse_masks=())):
+        with pytest.raises(InputError, match="accuracy_control goes with byte_features=False"):
+            replace(strategy, accuracy_control=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from danet_calibration.workspace import Workspace, files_digest, key_of
+from danet_calibration import workspace as workspace_module
+from danet_calibration.workspace import Workspace, key_of
 
 
 def test_figures_come_back_and_count_as_reused(tmp_path: Path) -> None:
@@ -46,10 +47,7 @@ def test_keys_tell_their_parts() -> None:
     assert len({key_of("ap", 1), key_of("ap", 2), key_of(1, "ap")}) == 3
 
 
-def test_digest_of_files(tmp_path: Path) -> None:
-    for name, text in (("a", "1"), ("b", "2")):
-        (tmp_path / name).write_text(text)
-    both = files_digest(tmp_path / "a", tmp_path / "b")
-    assert both != files_digest(tmp_path / "a", tmp_path / "missing") != files_digest(tmp_path / "b")
-    (tmp_path / "b").write_text("3")
-    assert files_digest(tmp_path / "a", tmp_path / "b") != both
+def test_what_another_version_of_the_code_computed_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key_of("ap", 1)
+    monkeypatch.setattr(workspace_module, "FORMAT", workspace_module.FORMAT + 1)
+    assert key_of("ap", 1) != before

@@ -243,6 +243,13 @@ def test_interrupted_between_the_two_files_of_an_ir_the_old_model_remains(
     assert listing(tmp_path) == {"tiny.xml": b"old", "tiny.bin": b"old"}
 
 
+@pytest.mark.parametrize("name", ["sub/model", "../model", "/model", "", ".hidden"])
+def test_names_that_lead_elsewhere(name: str, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a file's name without folder"):
+        export(tiny_checkpoint, copied(tiny_ir), tmp_path / "out", name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_any_name(tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path) -> None:
     name = "Tïny person.v2"
     done = export(tiny_checkpoint, copied(tiny_ir), tmp_path / "new" / "folder", name)

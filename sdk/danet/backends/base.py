@@ -54,6 +54,8 @@ class BackendOptions:
     """None: all cores that the process may use."""
     streams: int = 1
     """Calls of `run` that are worked on side by side, each with its share of the threads."""
+    keep_compiled: bool = True
+    """Whether compiled graphs may be kept for the next start; not those of a file that nobody opens again."""
 
 
 @dataclass(frozen=True)

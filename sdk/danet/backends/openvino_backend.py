@@ -184,7 +184,7 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     if shape is None or shape.rank.is_dynamic or len(shape) != 4 or not shape[3].is_static or len(shape[3]) != 3:
         raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
     # not for ONNX, whose weights may lie in files that nobody hashes, nor for devices whose drivers no name tells apart
-    kept = path.suffix.lower() == ".xml" and options.device == "CPU"
+    kept = options.keep_compiled and path.suffix.lower() == ".xml" and options.device == "CPU"
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     # what each layer costs besides its arithmetic is more of the shorter time in INT8, most of all with VNNI
     share_batch = 5 if quantized else 2
