@@ -12,6 +12,7 @@ from openvino._offline_transformations import compress_quantize_weights_transfor
 
 from danet.errors import ModelFileError
 from danet.model_spec import ModelSpec
+from danet.printable import last_line
 from danet_calibration.compact_ir import (
     drop_tensor_names,
     halve_constants,
@@ -38,7 +39,7 @@ def read_ir(path: Path) -> ov.Model:
     try:
         model = ov.convert_model(path) if path.suffix.lower() == ".onnx" else ov.Core().read_model(path)
     except RuntimeError as error:
-        raise ModelFileError(f"{path}: OpenVINO cannot read it ({str(error).strip().splitlines()[-1]})") from error
+        raise ModelFileError(f"{path}: OpenVINO cannot read it ({last_line(error)})") from error
     for node in model.get_ordered_ops():
         _widen(node)
     fold_normalization(model)

@@ -23,7 +23,7 @@ from danet.tuning.rounds import median_interval
 from danet_benchmarks.measurements import Scenes
 from danet_benchmarks.noise import FixedWork
 from danet_benchmarks.targets.contenders import Naive, Product
-from danet_benchmarks.worker import Worker
+from danet_benchmarks.worker import Worker, WorkerError
 
 SILENCE_S = 300.0
 STARTS = 5
@@ -60,7 +60,7 @@ class Measure:
 MEASURES = (
     Measure("int8", "int8", 8, Product.frame_and_network_seconds, "int8, network alone"),
     Measure("int8, 10 persons", "int8", 10, Product.frame_seconds),
-    Measure("int8, 1 person", "int8", 1, Product.frame_seconds),
+    Measure(TAIL, "int8", 1, Product.frame_seconds),
     Measure("fp32", "fp32", 8, Product.frame_and_network_seconds, "fp32, network alone"),
     Measure("fp32, 1 person", "fp32", 1, Product.frame_seconds),
     Measure("onnxruntime, by hand", "naive", 8, Naive.frame_seconds),
@@ -96,14 +96,14 @@ class Timed:
     readings: tuple[float, ...] = ()
     """Seconds of that work before and after `TAIL` in each round, in turn."""
 
-    def quiet_rounds(self) -> list[int]:
-        """Rounds in which the fixed work took at most `QUIET` of its fastest around `TAIL`; all if those are few."""
-        every = list(range(len(self.rounds[TAIL])))
+    def quiet_rounds(self) -> list[int] | None:
+        """Rounds in which the fixed work took at most `QUIET` of its fastest around `TAIL`; None: too few were."""
+        every = range(len(self.rounds[TAIL]))
         if len(self.readings) != 2 * len(every):
-            return every
+            return None
         most = QUIET * min(self.readings)
         quiet = [number for number in every if max(self.readings[2 * number : 2 * number + 2]) <= most]
-        return quiet if len(quiet) >= LEAST_QUIET else every
+        return quiet if len(quiet) >= LEAST_QUIET else None
 
     def ratios(self, slow: str, fast: str) -> NDArray[np.float64]:
         """How many times as long a call of `slow` takes as one of `fast`, by round: (rounds,) float64."""
@@ -188,7 +188,11 @@ class Start:
 
 
 def start(model: Path, threads: int, persons: int, frames: int, cache: str) -> Start:
-    """Run `danet_benchmarks.targets.start` in a fresh process."""
+    """Run `danet_benchmarks.targets.start` in a fresh process.
+
+    Raises:
+        WorkerError: it failed.
+    """
     arguments = ("--threads", str(threads), "--persons", str(persons), "--frames", str(frames))
     # told by whoever starts it: the system knows a process's start to a second only
     done = subprocess.run(
@@ -196,8 +200,9 @@ def start(model: Path, threads: int, persons: int, frames: int, cache: str) -> S
         env={**os.environ, VARIABLE: cache},
         capture_output=True,
         text=True,
-        check=True,
     )
+    if done.returncode:
+        raise WorkerError(f"a start of {model} failed: {done.stderr.strip()[-500:] or done.returncode}")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     memory = tuple((line["frames"], line["above_mib"]) for line in lines)
     return Start(lines[0]["import_s"], lines[0]["since_start_s"], memory[-1][1], memory)

@@ -49,7 +49,7 @@ def _of_rounds(timed: Timed, threads: int) -> Iterator[Promise]:
     yield ratio("2", "INT8 : ONNX Runtime FP32 by hand, 8 persons", 3.0, "onnxruntime, by hand", "int8")
     yield ratio("2", "INT8 : OpenVINO FP32, 8 persons", 2.4, "fp32", "int8")
     hand, p50 = timed.pooled("onnxruntime, by hand, 1 person"), float(np.median(timed.pooled(TAIL)))
-    share = bounds(timed.median_ratios("int8, 1 person", "onnxruntime, by hand, 1 person"))
+    share = bounds(timed.median_ratios(TAIL, "onnxruntime, by hand, 1 person"))
     yield Promise(
         "3", "p50 of one person, INT8 : ONNX Runtime FP32 by hand", 0.5, False, *share,
         f"{1e3 * p50:.1f} ms against {1e3 * float(np.median(hand)):.1f} ms",
@@ -57,7 +57,7 @@ def _of_rounds(timed: Timed, threads: int) -> Iterator[Promise]:
     quiet = timed.quiet_rounds()  # the promise is for a quiet machine
     p50, p99 = np.percentile(timed.pooled(TAIL, quiet), (50, 99))
     steady, every = float(p99 / p50), len(timed.rounds[TAIL])
-    counted = "all rounds" if len(quiet) == every else f"in {len(quiet)} quiet rounds of {every}"
+    counted = "all rounds, too few were quiet" if quiet is None else f"in {len(quiet)} quiet rounds of {every}"
     detail = f"p99 {1e3 * p99:.1f} ms, {counted}"
     yield Promise("3", "p99 : p50 of one person, INT8, quiet machine", 1.5, False, steady, steady, steady, detail)
     yield ratio("4", "persons per second, 10 persons : 8 persons", 0.95, "int8", "int8, 10 persons", 10 / 8)

@@ -14,6 +14,7 @@ from danet.cpu import read_cpu
 from danet.errors import BackendError, MissingExtraError, ModelFileError
 from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY
+from danet.printable import reason
 
 try:
     import onnxruntime
@@ -56,7 +57,7 @@ class OnnxRuntimeBackend:
         try:
             heatmaps: NDArray[np.float32] = session.run([self._output], {self._input: images})[0]
         except _LOAD_ERRORS as error:
-            raise BackendError(f"onnxruntime: inference failed: {_one_line(error)}") from error
+            raise BackendError(f"onnxruntime: inference failed: {reason(error)}") from error
         return heatmaps
 
     def side_by_side(self, calls: int) -> OnnxRuntimeBackend:
@@ -113,8 +114,4 @@ def _open(path: Path, threads: int | None) -> Any:
         # without the fallback, which prints on stdout and tries the same once more
         return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except _LOAD_ERRORS as error:
-        raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+        raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({reason(error)})") from error

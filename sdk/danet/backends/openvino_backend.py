@@ -21,6 +21,7 @@ from danet.ir_file import check_seal
 from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY, ModelSpec
 from danet.openvino_core import openvino_core
+from danet.printable import last_line
 
 WAITING_REQUESTS = 1
 """Requests to a batch size beyond its streams: those run while another is filled or read."""
@@ -79,7 +80,7 @@ class OpenVinoBackend:
                 maps = np.moveaxis(answer, -1, 1) if self._in_cells else answer
                 heatmaps: NDArray[np.float32] = maps.astype(np.float32, order="C", copy=True)
             except RuntimeError as error:
-                raise BackendError(f"openvino: inference failed: {_first_line(error)}") from error
+                raise BackendError(f"openvino: inference failed: {last_line(error)}") from error
         return heatmaps
 
     def side_by_side(self, calls: int) -> OpenVinoBackend:
@@ -96,7 +97,7 @@ class OpenVinoBackend:
             compiled = self._compiled(model, shape)
             return [compiled.create_infer_request() for _ in range(self._requests)]
         except RuntimeError as error:
-            raise BackendError(f"openvino: cannot compile for crops {shape}: {_first_line(error)}") from error
+            raise BackendError(f"openvino: cannot compile for crops {shape}: {last_line(error)}") from error
         finally:
             trim_heap()
 
@@ -176,7 +177,7 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
         model = openvino_core().read_model(path)
     except RuntimeError as error:
         raise ModelFileError(
-            f"{path}: OpenVINO cannot read it ({_first_line(error)}); an IR needs its whole .xml and .bin beside it"
+            f"{path}: OpenVINO cannot read it ({last_line(error)}); an IR needs its whole .xml and .bin beside it"
         ) from error
     if path.suffix.lower() == ".xml":
         check_seal(path)  # after the reading: files that are replaced meanwhile are noticed
@@ -213,9 +214,7 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
     try:
         offered = openvino_core().get_property(options.device, "OPTIMIZATION_CAPABILITIES")
     except RuntimeError as error:
-        raise BackendError(
-            f"openvino: device {options.device!r}: {_first_line(error)}; 'CPU' is always there"
-        ) from error
+        raise BackendError(f"openvino: device {options.device!r}: {last_line(error)}; 'CPU' is always there") from error
     if options.precision and options.precision.upper() not in offered:
         raise BackendError(
             f"openvino: {options.device} has no {options.precision} arithmetic, it offers {', '.join(offered)}; "
@@ -237,9 +236,3 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
     if options.threads is not None:
         config["INFERENCE_NUM_THREADS"] = options.threads
     return config
-
-
-def _first_line(error: BaseException) -> str:
-    """OpenVINO's messages begin with source positions; the last line says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -24,6 +24,7 @@ from danet.backends.request_pools import RequestPools
 from danet.cpu import read_cpu
 from danet.errors import BackendError, MissingExtraError, ModelFileError
 from danet.model_spec import ModelSpec
+from danet.printable import reason
 from danet.tflite_file import TfliteFile, read_tflite
 
 try:
@@ -87,7 +88,7 @@ class TfliteBackend:
             try:
                 return _infer(interpreter, images)
             except _ERRORS as error:
-                raise BackendError(f"tflite: inference failed: {_one_line(error)}") from error
+                raise BackendError(f"tflite: inference failed: {reason(error)}") from error
 
     def _sized(self, size: int) -> list[Any]:
         if self.batch_sizes is not None and size not in self.batch_sizes:
@@ -102,7 +103,7 @@ class TfliteBackend:
                 interpreter.allocate_tensors()
                 pool.append(interpreter)
         except _ERRORS as error:
-            raise BackendError(f"tflite: cannot prepare batches of {size}: {_one_line(error)}") from error
+            raise BackendError(f"tflite: cannot prepare batches of {size}: {reason(error)}") from error
         return pool
 
     def close(self) -> None:
@@ -141,7 +142,7 @@ def open_tflite(
     except ModelFileError as error:
         raise ModelFileError(f"{place}: {error}") from error
     except _ERRORS as error:
-        raise ModelFileError(f"{place}: TFLite cannot read it ({_one_line(error)})") from error
+        raise ModelFileError(f"{place}: TFLite cannot read it ({reason(error)})") from error
 
 
 def load(path: Path, options: BackendOptions) -> LoadedModel:
@@ -163,7 +164,7 @@ def _load(delegate: Delegate) -> Any:
         ctypes.CDLL(delegate.library)  # else the half-made delegate complains once more when it is collected
         return load_delegate(delegate.library, dict(delegate.options))
     except (OSError, *_ERRORS) as error:
-        raise BackendError(f"tflite: delegate {delegate.library}: {_one_line(error)}") from error
+        raise BackendError(f"tflite: delegate {delegate.library}: {reason(error)}") from error
 
 
 def _infer(interpreter: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -183,7 +184,3 @@ def _only(details: list[dict[str, Any]]) -> dict[str, Any]:
     if len(details) != 1:
         raise ModelFileError(f"{len(details)} inputs or outputs, expected one of each")
     return details[0]
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -13,7 +13,7 @@ from importlib.metadata import entry_points, version
 
 from danet.commands.command import GROUP, Command
 from danet.errors import DanetError
-from danet.printable import one_line
+from danet.printable import last_line, one_line
 
 LONGEST_NAME = len("benchmark")
 _NO_MEMORY = (
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, ImportError, RuntimeError) as error:
         if not _lacks_memory(error):
             raise
-        return _fail(f"out of memory ({_last_line(error) or 'none left'}); give this process more, or smaller input")
+        return _fail(f"out of memory ({last_line(error)}); give this process more, or smaller input")
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130
@@ -132,11 +132,6 @@ def _is_ending(error: BaseException | None) -> bool:
 def _lacks_memory(error: Exception) -> bool:
     """Whether there was no more memory: C++ libraries say so in words, and their own loading fails for it."""
     return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY)
-
-
-def _last_line(error: Exception) -> str:
-    """OpenVINO's messages begin with source positions; the last line says what is wrong."""
-    return next(reversed(str(error).strip().splitlines()), "")
 
 
 def _fail(message: str) -> int:

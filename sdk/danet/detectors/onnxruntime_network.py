@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from danet.detectors.network import Network, NetworkFacts, TensorFacts
 from danet.errors import DetectorError, MissingExtraError
+from danet.printable import reason
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
@@ -30,7 +31,7 @@ class OnnxRuntimeNetwork:
         try:
             outputs: list[NDArray[Any]] = self._session.run(None, {self.facts.inputs[0].name: blob})
         except Exception as error:  # its classes share no base but Exception
-            raise DetectorError(f"ONNX Runtime failed on an input of {blob.shape} ({_one_line(error)})") from error
+            raise DetectorError(f"ONNX Runtime failed on an input of {blob.shape} ({reason(error)})") from error
         return outputs
 
 
@@ -53,13 +54,11 @@ def load(path: Path, threads: int | None) -> Network:
             str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
         )
     except Exception as error:  # its classes share no base but Exception
-        raise DetectorError(f"{path}: ONNX Runtime cannot read it ({_one_line(error)})") from error
+        raise DetectorError(f"{path}: ONNX Runtime cannot read it ({reason(error)})") from error
     try:
         return OnnxRuntimeNetwork(session)
     except (TypeError, ValueError) as error:  # sequences, maps and text, which are no arrays
-        raise DetectorError(
-            f"{path}: no detector: inputs or outputs that are no arrays ({_one_line(error)})"
-        ) from error
+        raise DetectorError(f"{path}: no detector: inputs or outputs that are no arrays ({reason(error)})") from error
 
 
 def _tensor(argument: Any) -> TensorFacts:
@@ -67,7 +66,3 @@ def _tensor(argument: Any) -> TensorFacts:
     dtype = np.dtype(_DTYPES.get(argument.type) or argument.type.removeprefix("tensor(").removesuffix(")"))
     shape = tuple(side if isinstance(side, int) else None for side in argument.shape)
     return TensorFacts(argument.name, shape, dtype)
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

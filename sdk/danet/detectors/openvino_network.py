@@ -14,6 +14,7 @@ from danet.detectors.network import Network, NetworkFacts, TensorFacts
 from danet.errors import DetectorError
 from danet.model_spec import SPEC_KEY
 from danet.openvino_core import openvino_core
+from danet.printable import last_line
 
 
 class OpenVinoNetwork:
@@ -42,7 +43,7 @@ class OpenVinoNetwork:
             request.infer({0: blob}, share_inputs=True)
             return [np.array(tensor.data) for tensor in request.output_tensors]
         except RuntimeError as error:
-            raise DetectorError(f"OpenVINO failed on an input of {blob.shape} ({_last_line(error)})") from error
+            raise DetectorError(f"OpenVINO failed on an input of {blob.shape} ({last_line(error)})") from error
         finally:
             self._idle.append(request)
 
@@ -53,7 +54,7 @@ def load(path: Path, threads: int | None) -> Network:
         return OpenVinoNetwork(openvino_core().read_model(path), threads)
     except (RuntimeError, UnicodeDecodeError) as error:  # the second where a message quotes a damaged file
         hint = "; an IR needs its whole .bin beside it" if path.suffix.lower() == ".xml" else ""
-        raise DetectorError(f"{path}: OpenVINO cannot read it ({_last_line(error)}){hint}") from error
+        raise DetectorError(f"{path}: OpenVINO cannot read it ({last_line(error)}){hint}") from error
 
 
 def _tensor(port: Any) -> TensorFacts:
@@ -75,9 +76,3 @@ def _metadata(model: Any) -> dict[str, str]:
     if model.has_rt_info([SPEC_KEY]):
         found[SPEC_KEY] = model.get_rt_info([SPEC_KEY]).astype(str)
     return found
-
-
-def _last_line(error: BaseException) -> str:
-    """OpenVINO's messages begin with source positions; the last line says what is wrong."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:300] if lines else type(error).__name__
