@@ -45,7 +45,7 @@ _PREACTIVATED = {"0": "0", "2": "2"}
 
 
 def preset_spec(config: DANetConfig) -> ModelSpec:
-    """How a network of this preset is fed and decoded where its file does not say (danet.md, section 1)."""
+    """How a network of this preset is fed and decoded where its file does not say: as in the preset's tests."""
     if config.preset == "paper":
         return ModelSpec(config.name)
     decoder = DecoderSpec(offsets=(0.35, 0.15, 0.05), heatmap_peak=255.0)

@@ -27,7 +27,7 @@ def batch_sizes(largest: int) -> tuple[int, ...]:
     """Powers of two up to `largest`, and `largest` itself: the static sizes that backends compile.
 
     A few static sizes instead of a dynamic one, because CPU runtimes re-plan and grow memory with
-    each new shape (users.md, point 5).
+    each new shape.
 
     Raises:
         InputError: `largest` is not in 1..256.

@@ -52,7 +52,7 @@ def average_flipped(
     """Mean of heatmaps (N, K, h, w) and those of the mirrored crops, flipped back.
 
     Left and right keypoints change places; `spec.decoder.flip_shift` cells of shift belong to
-    networks whose cells are not centred (users.md, point 3).
+    networks whose cells are not centred (cell i on pixel 4 i).
     """
     back = mirrored[:, spec.flip_order, :, ::-1]
     if shift := spec.decoder.flip_shift:

@@ -46,7 +46,7 @@ def in_cells(points: NDArray[np.float32], stride: int = 4) -> NDArray[np.float64
 
 
 def decode_one(heatmap: NDArray[np.float64], decoder: DecoderSpec, stride: int) -> tuple[float, float, float, float]:
-    """The zoo's test, as docs/danet.md section 3 tells it, one map at a time.
+    """The zoo's test, one map at a time.
 
     Returns x, y, the score, and the smallest gap between the responses that decide the place.
     """

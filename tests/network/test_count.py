@@ -12,7 +12,7 @@ from danet_network.weights import meta_network
 
 NONE: dict[str, Any] = {"channel_attention": "none", "spatial_attention": "none", "fusion": "sum"}
 
-# parameters in millions and GFLOPs: the paper's, and those counted in docs/danet.md, section 1
+# parameters in millions and GFLOPs: the paper's, and those counted from its text
 TABLE_II = {
     "danet72": ((3.4, 1.0), (3.4, 1.06)),
     "danet88": ((5.3, 1.4), (5.1, 1.38)),

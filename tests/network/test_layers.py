@@ -14,7 +14,7 @@ from danet_network.layers import OrthogonalLayer, PlainSum, SecondOrderFusion
 Tensors = dict[str, Tensor]
 
 
-# The equations of docs/danet.md, section 1, on plain tensors in float64.
+# The paper's equations, on plain tensors in float64.
 
 
 def bn_relu(features: Tensor, tensors: Tensors, name: str) -> Tensor:

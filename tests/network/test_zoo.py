@@ -28,7 +28,7 @@ MEMBERS = {
 }
 
 
-# A zoo checkpoint by the naming rules and shapes of docs/danet.md, section 1.
+# A zoo checkpoint by the naming rules and shapes of the public ones.
 
 
 def shapes_of_bn(name: str, channels: int) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -28,7 +28,7 @@ def load(tmp_path: Path, text: str) -> TrainConfig:
 def test_minimal_config_has_the_papers_defaults(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL)
     assert config == TrainConfig("danet72", "paper", (Source("rendered"),), (Phase((128, 96), 1000, 50),))
-    # danet.md, section 3
+    # the paper, section IV-A
     assert config.learning_rate == 3e-4
     assert config.augmentation == Augmentation(rotation=45.0, scale=(0.7, 1.35))
     assert (*config.coarse_sigmas, config.fine_sigma) == (10.4, 8.0, 6.8, 5.6)

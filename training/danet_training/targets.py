@@ -89,7 +89,7 @@ def total_loss(
     peak: float,
     soft: SoftTargets | None = None,
 ) -> Tensor:
-    """Loss of the four scales, coarse first (danet.md section 3).
+    """Loss of the four scales, coarse first, as the zoo's training has it; OHKM is the paper's (section IV-A).
 
     Args:
         outputs: four heatmaps (N, K, h, w).

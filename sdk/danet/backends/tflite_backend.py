@@ -107,7 +107,7 @@ class TfliteBackend:
         return pool
 
     def close(self) -> None:
-        """Let go of the interpreters; a call in progress ends as it would have."""
+        """Let go of the interpreters; a call in progress ends as it would have, or raises BackendError."""
         self._pools.close()
         self._content = b""
 

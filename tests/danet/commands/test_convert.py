@@ -74,7 +74,7 @@ def test_decoder_of_an_int8_file_is_refused_before_any_work(danet: Danet, tmp_pa
     assert not out.exists()
 
 
-# A DANet-72 of the zoo, by the names and shapes of docs/danet.md, section 1
+# A DANet-72 of the zoo, by the names and shapes of the public checkpoints
 
 
 def _bn(name: str, channels: int) -> Iterator[tuple[str, tuple[int, ...]]]:

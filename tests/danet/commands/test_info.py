@@ -63,7 +63,7 @@ def test_for_people(danet: Danet, tiny_ir: Path) -> None:
 
 def test_checkpoint_with_parameters_and_gflops(danet: Danet, danet72: Path) -> None:
     found = facts(danet("info", danet72, "--json", "-"))
-    # danet.md, section 1: 3.4 M parameters and 1.06 GFLOPs within 9 and 7 %
+    # the paper: 3.4 M parameters and 1.06 GFLOPs within 9 and 7 %
     parameters, gflops = float(found["parameters"].split()[0]), float(found["GFLOPs"].split()[0])
     assert parameters == pytest.approx(3.4, rel=0.09)
     assert gflops == pytest.approx(1.06, rel=0.07)
