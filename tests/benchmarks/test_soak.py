@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -57,7 +58,9 @@ class Leaky:
 
     def __iter__(self) -> Iterator[Frame]:
         for index in range(100_000):
-            self.kept.append(np.full(60_000, 1, np.uint8))
+            block = mmap.mmap(-1, 1 << 16)  # not of the heap, which may have that much free of earlier tests
+            block.write(b"1" * len(block))
+            self.kept.append(block)
             if index % 25 == 0:
                 threading.Thread(target=self.ended.wait).start()
             yield Frame(np.zeros((8, 8, 3), np.uint8), index, index / 25)
