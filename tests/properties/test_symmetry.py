@@ -62,7 +62,8 @@ def mirrored_error(estimator: PoseEstimator, street: Street, boxes: NDArray[np.f
 def test_flip_averaging_is_symmetric_where_the_crop_is(danet72_unpadded: PoseEstimator, street: Street) -> None:
     """Boxes of once and twice the crop's size: no rounding in the crops, so nothing but float32's order of sums."""
     distances, _ = mirrored_distances(danet72_unpadded, street, np.array([[-20.0, 20, 172, 276], [420, -60, 804, 452]]))
-    assert distances.max() < 5e-4
+    pixels = distances * [[4], [8]]  # a cell of each box
+    assert pixels.max() < 2e-3
 
 
 @given(st.lists(st.tuples(*(st.floats(-0.1, 0.1),) * 4), min_size=2, max_size=2))

@@ -2,8 +2,8 @@
 
     python -m danet_benchmarks.targets.start MODEL --threads 2 --persons 1 --frames 100 --started "$(date +%s.%N)"
 
-One JSON line for each part of the frames. It imports nothing before numpy and
-OpenCV but what it needs to tell the time.
+One JSON line for each part of the frames. It imports nothing before numpy and OpenCV but what it needs to tell the
+time.
 """
 
 import sys

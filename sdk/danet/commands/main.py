@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (MemoryError, ImportError, RuntimeError) as error:
         if not _lacks_memory(error):
             raise
-        return _fail(f"out of memory ({last_line(error)}); give this process more, or smaller input")
+        why = last_line(error) if str(error).strip() else "none left"
+        return _fail(f"out of memory ({why}); give this process more, or smaller input")
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130
