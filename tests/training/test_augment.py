@@ -272,9 +272,9 @@ def test_same_seed_same_sample(keypoints: NDArray[np.float32]) -> None:
 
 @pytest.fixture
 def samples(coco_folder: Path) -> Samples:
-    coco, rendered = Source("coco", folder=str(coco_folder)), Source("rendered")
+    entries = Source("coco", weight=3.0, folder=str(coco_folder)), Source("rendered", taught=False)
     spec = replace(SPEC, input_size=(64, 64))
-    return Samples((open_source(coco), open_source(rendered)), (3.0, 1.0), spec, Augmentation(), seed=1)
+    return Samples(tuple(map(open_source, entries)), entries, spec, Augmentation(), seed=1)
 
 
 IN_PARTS = """
@@ -284,9 +284,9 @@ from danet.model_spec import ModelSpec
 from danet_training.config import Augmentation, Source
 from danet_training.dataset import Numbers, Samples, open_source, sample_loader
 
-sources = open_source(Source("coco", folder=sys.argv[1])), open_source(Source("rendered"))
+entries = Source("coco", weight=3.0, folder=sys.argv[1]), Source("rendered", taught=False)
 spec = replace(ModelSpec("spec", mean=(0.0, 0.0, 0.0)), input_size=(64, 64))
-samples = Samples(sources, (3.0, 1.0), spec, Augmentation(), seed=1)
+samples = Samples(tuple(map(open_source, entries)), entries, spec, Augmentation(), seed=1)
 for parts in sample_loader(samples, Numbers(int(sys.argv[2]), 22, 1), batch=4, workers=int(sys.argv[3])):
     print(tuple(parts[0].shape), hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
 """
@@ -307,15 +307,20 @@ def test_sample_is_the_same_with_any_workers(coco_folder: Path) -> None:
     assert batches(14, 0) == alone[1:]
 
 
+def test_samples_know_whether_their_source_is_taught(samples: Samples) -> None:
+    photos = [np.random.default_rng((1, number)).random() < 0.75 for number in range(24)]
+    assert [bool(samples[number][3]) for number in range(24)] == photos
+    assert {True, False} == set(photos)
+
+
 def test_seed_of_the_run_changes_every_sample(samples: Samples) -> None:
-    other = Samples(samples.sources, (3.0, 1.0), samples.spec, samples.options, seed=2)
+    entries = Source("coco", weight=3.0), Source("rendered")
+    other = Samples(samples.sources, entries, samples.spec, samples.options, seed=2)
     assert not any(torch.equal(samples[number][0], other[number][0]) for number in range(5))
 
 
 def test_cached_pictures_are_the_same(coco_folder: Path) -> None:
-    plain, cached = (
-        Samples((open_source(Source("coco", folder=str(coco_folder), cache=cache)),), (1.0,), SPEC, STILL, 0)
-        for cache in (False, True)
-    )
+    entries = [Source("coco", folder=str(coco_folder), cache=cache) for cache in (False, True)]
+    plain, cached = (Samples((open_source(entry),), (entry,), SPEC, STILL, 0) for entry in entries)
     for number in range(4):
         assert torch.equal(plain[number][0], cached[number][0])

@@ -233,7 +233,7 @@ def config(coco_folder: Path) -> TrainConfig:
     return TrainConfig(
         network="danet72",
         preset="paper",
-        sources=(Source("coco", folder=str(coco_folder), weight=3), Source("rendered", weight=1)),
+        sources=(Source("coco", folder=str(coco_folder), weight=3), Source("rendered", weight=1, taught=False)),
         phases=(Phase((64, 64), 64, batch=8, micro_batch=4),),
         crops="device",
         pool_scenes=2 * GROUP,
@@ -247,7 +247,11 @@ def test_batches_of_a_process(config: TrainConfig) -> None:
     finally:
         samples.close()
     assert [len(batch[0]) for batch in batches] == [4] * 7  # 7 steps of 8, half of each for this process
-    images, points, seen = batches[0]
+    images, points, seen, _ = batches[0]
     assert (images.shape, images.dtype) == ((4, 64, 64, 3), torch.uint8)
     assert (points.shape, points.dtype, seen.shape, seen.dtype) == ((4, 17, 2), torch.float32, (4, 17), torch.int8)
     assert not torch.equal(images, batches[1][0])
+    taught = torch.stack([batch[3] for batch in batches])
+    assert taught.dtype == torch.bool
+    assert taught.any()
+    assert not taught.all()

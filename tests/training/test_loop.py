@@ -92,7 +92,7 @@ def differing(left: Any, right: Any) -> list[str]:
 def batch_of(config: TrainConfig, count: int) -> Batch:
     still = Augmentation(0.0, 0.0, (1.0, 1.0), 0.0, 0.0, 0.0)
     spec = replace(training_spec(config), input_size=(64, 64))
-    samples = Samples((open_source(config.sources[0]),), (1.0,), spec, still, 0)
+    samples = Samples((open_source(config.sources[0]),), config.sources[:1], spec, still, 0)
     batch: Batch = next(iter(sample_loader(samples, Numbers(0, count, 1), count, 0)))
     return batch
 
@@ -158,6 +158,28 @@ def test_gradients_are_clipped(config: TrainConfig) -> None:
     trainer.step([batch_of(config, 4)], config.phases[0])
     norm = torch.stack([p.grad.norm() for p in trainer.model.parameters() if p.grad is not None]).norm()
     assert norm == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_frozen_batch_norms_keep_their_statistics_and_learn_the_rest(config: TrainConfig) -> None:
+    batch = batch_of(config, 4)
+    changed = {}
+    for frozen in (True, False):
+        trainer = trainer_of(replace(config, frozen_batch_norm=frozen))
+        trainer.set_training_mode()
+        before = copy.deepcopy(trainer.model.state_dict())
+        trainer.step([batch], config.phases[0])
+        changed[frozen] = set(differing(before, trainer.model.state_dict()))
+    statistics = {name for name in changed[False] if "running_" in name or "num_batches" in name}
+    assert statistics
+    assert not changed[True] & statistics
+    names = {f"/{name}" for name, part in trainer.model.named_modules() if isinstance(part, torch.nn.BatchNorm2d)}
+    assert {f"{name}.weight" for name in names} & changed[True]
+    # a person's answer does not depend on the others of the batch
+    trainer = trainer_of(replace(config, frozen_batch_norm=True))
+    trainer.set_training_mode()
+    with torch.no_grad():
+        together, alone = (trainer.model(trainer.normalise(batch[0][:count])) for count in (4, 1))
+    torch.testing.assert_close(together[:1], alone)
 
 
 # Resuming

@@ -138,10 +138,12 @@ def test_half_precision_outputs_are_compared_in_float32() -> None:
 
 # Soft targets
 
+TAUGHT = torch.tensor([True])
+
 
 def test_a_teachers_peaks_take_the_width_of_the_labels() -> None:
     teacher = 0.8 * gaussian_targets(at(6, 5), (11, 12), 4, 8.0)
-    soft = SoftTargets(teacher, 8.0, 0.5, 0.0)
+    soft = SoftTargets(teacher, TAUGHT, 8.0, 0.5, 0.0)
     for sigma in (10.4, 5.6):
         expected = 0.8 * gaussian_targets(at(6, 5), (11, 12), 4, sigma)
         kept = teacher >= 0.03 * 0.8
@@ -158,8 +160,29 @@ def test_unlabelled_keypoints_learn_from_the_teacher_alone() -> None:
     outputs = [torch.cat((one[:, :1], teacher[:, 1:]), 1) for one in outputs]
     arguments = (outputs, keypoints, visibility, sigmas, 4, 0, 0.25, 1.0)
     # the label is the truth of keypoint 0, the teacher of keypoint 1
-    assert total_loss(*arguments, SoftTargets(teacher, 5.6, 0.5, 0.0)).item() == pytest.approx(0, abs=2e-5)
-    assert total_loss(*arguments, SoftTargets(teacher, 5.6, 0.5, 1.0)) > 0.01
-    other = SoftTargets(teacher.flip(3), 5.6, 0.5, 0.0)
-    heavier = SoftTargets(teacher.flip(3), 5.6, 1.0, 0.0)
+    assert total_loss(*arguments, SoftTargets(teacher, TAUGHT, 5.6, 0.5, 0.0)).item() == pytest.approx(0, abs=2e-5)
+    assert total_loss(*arguments, SoftTargets(teacher, TAUGHT, 5.6, 0.5, 1.0)) > 0.01
+    other = SoftTargets(teacher.flip(3), TAUGHT, 5.6, 0.5, 0.0)
+    heavier = SoftTargets(teacher.flip(3), TAUGHT, 5.6, 1.0, 0.0)
     assert total_loss(*arguments, heavier).item() == pytest.approx(2 * total_loss(*arguments, other).item(), rel=1e-2)
+
+
+def test_crops_that_are_not_taught_have_their_labels_alone() -> None:
+    keypoints = torch.cat((at(1, 1), at(2, 2)), 1).repeat(2, 1, 1)
+    visibility = torch.tensor([[2, 0]] * 2)
+    sigmas = (5.6,) * 4
+    teacher = gaussian_targets(keypoints + 8, (6, 6), 4, 5.6)
+    outputs = [torch.rand(2, 2, 6, 6, generator=torch.Generator().manual_seed(1)) for _ in sigmas]
+
+    def loss(rows: slice, soft: SoftTargets | None) -> float:
+        maps = [one[rows] for one in outputs]
+        return total_loss(maps, keypoints[rows], visibility[rows], sigmas, 4, 0, 0.25, 1.0, soft).item()
+
+    def soft(rows: slice, *taught: bool) -> SoftTargets:
+        return SoftTargets(teacher[rows], torch.tensor(taught), 5.6, 0.5, 0.5)
+
+    first, second = slice(0, 1), slice(1, 2)
+    assert loss(second, soft(second, False)) == loss(second, None)
+    assert loss(first, soft(first, True)) != pytest.approx(loss(first, None), rel=1e-3)
+    both = loss(slice(0, 2), soft(slice(0, 2), True, False))
+    assert both == pytest.approx((loss(first, soft(first, True)) + loss(second, None)) / 2, rel=1e-5)

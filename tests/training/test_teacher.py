@@ -36,16 +36,20 @@ def test_a_larger_danet_teaches_with_its_own_heatmaps(checkpoint: Path) -> None:
         Teacher(str(checkpoint), unlabelled_weight=0.25, labelled_share=0.5), load_checkpoint(checkpoint)[1]
     )
     images = crops((128, 96))
-    soft = teacher(images)
+    taught = torch.tensor([True, False, True])
+    soft = teacher(images, taught)
     runner = teacher.estimator
-    expected = runner.heatmaps(images.numpy()) / runner.spec.decoder.heatmap_peak
-    np.testing.assert_array_equal(soft.heatmaps.numpy(), expected)
+    expected = runner.heatmaps(images[taught].numpy()) / runner.spec.decoder.heatmap_peak
+    np.testing.assert_array_equal(soft.heatmaps[taught].numpy(), expected)
+    assert not soft.heatmaps[1].any()
+    assert soft.taught is taught
+    assert not teacher(images, ~torch.ones(3, dtype=torch.bool)).heatmaps.any()
     assert (soft.sigma, soft.unlabelled_weight, soft.labelled_share) == (5.6, 0.25, 0.5)
 
 
 def test_a_student_with_smaller_crops(checkpoint: Path) -> None:
     teacher = HeatmapTeacher(Teacher(str(checkpoint), sigma=8.0), load_checkpoint(checkpoint)[1])
-    soft = teacher(crops((64, 64)))
+    soft = teacher(crops((64, 64)), torch.ones(3, dtype=torch.bool))
     assert soft.heatmaps.shape == (3, 17, 16, 16)
     assert soft.sigma == 4.0  # half the crop, half the pixels
 

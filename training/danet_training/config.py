@@ -32,6 +32,8 @@ class Source:
     """Of a "rendered" source for validation."""
     cache: bool = False
     """Keep all decoded pictures in memory (shared by the workers through fork); crops = "device" always does."""
+    taught: bool = True
+    """Whether the run's teacher adds its heatmaps; false where the labels are exact, as those of rendered scenes."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class TrainConfig:
     """Widths of the four scales' Gaussian targets in input pixels, at every crop size; coarse first."""
     coarse_weight: float = 0.25
     """Of each coarse scale's loss beside the finest's (the zoo's 1/4)."""
+    frozen_batch_norm: bool = False
+    """Batch norms use the statistics of the start's weights, and keep them; their scales and biases learn. For
+    going on from trained weights in small batches: statistics of a few persons can make a layer's response explode."""
     bf16: bool = True
     """Mixed precision, where the device computes in bfloat16."""
     seed: int = 0

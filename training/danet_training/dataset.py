@@ -23,8 +23,9 @@ from danet_training.augment import Sample, make_sample
 from danet_training.config import Augmentation, Phase, Source, TrainConfig
 from danet_training.processes import ALONE, Processes
 
-Batch = tuple[Tensor, Tensor, Tensor]
-"""Images (N, H, W, 3) uint8 BGR, keypoints (N, K, 2) float32 crop pixels, visibility (N, K) int8."""
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Images (N, H, W, 3) uint8 BGR, keypoints (N, K, 2) float32 crop pixels, visibility (N, K) int8, and whether the run's
+teacher adds its heatmaps, (N,) bool."""
 
 
 def load_source(source: Source) -> KeypointDataset:
@@ -80,29 +81,41 @@ class RenderedSource:
         return make_sample(scene.image, box, scene.keypoints[index], scene.visibility[index], spec, options, rng)
 
 
-class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
-    """Sample number -> augmented crop; the number seeds everything that is random about it."""
+class Samples(Dataset[Batch]):
+    """Sample number -> augmented crop; the number seeds everything that is random about it.
+
+    Args:
+        sources: where crops come from.
+        entries: of the config, one to a source: their weights, and which of them are taught.
+        spec: gives the crop's size and recipe.
+        options: of the augmentation.
+        seed: of the run.
+    """
 
     def __init__(
         self,
         sources: tuple[CocoSource | RenderedSource, ...],
-        weights: tuple[float, ...],
+        entries: tuple[Source, ...],
         spec: ModelSpec,
         options: Augmentation,
         seed: int,
     ) -> None:
         self.sources = sources
-        self.shares = np.asarray(weights) / np.sum(weights)
+        weights = np.array([entry.weight for entry in entries])
+        self.shares = weights / weights.sum()
+        self.taught = torch.tensor([entry.taught for entry in entries])
         self.spec = spec
         self.options = options
         self.seed = seed
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Image (H, W, 3) uint8 BGR, keypoints (K, 2) float32, visibility (K,) int8."""
+    def __getitem__(self, number: int) -> Batch:
+        """One sample, without the batch's dimension."""
         rng = np.random.default_rng((self.seed, number))
-        source = self.sources[rng.choice(len(self.sources), p=self.shares)]
-        sample = source.draw(self.spec, self.options, rng)
-        return torch.from_numpy(sample.image), torch.from_numpy(sample.keypoints), torch.from_numpy(sample.visibility)
+        source = int(rng.choice(len(self.sources), p=self.shares))
+        sample = self.sources[source].draw(self.spec, self.options, rng)
+        arrays = sample.image, sample.keypoints, sample.visibility
+        image, keypoints, visibility = map(torch.from_numpy, arrays)
+        return image, keypoints, visibility, self.taught[source]
 
 
 class Numbers(Sampler[int]):
@@ -173,8 +186,7 @@ class NumberedSamples:
         """See `SampleMaker`."""
         config = self._config
         spec = replace(self._spec, input_size=phase.input_size)
-        weights = tuple(source.weight for source in config.sources)
-        samples = Samples(self._sources, weights, spec, config.augmentation, config.seed)
+        samples = Samples(self._sources, config.sources, spec, config.augmentation, config.seed)
         numbers = Numbers(first, last, phase.batch, self._processes)
         return sample_loader(samples, numbers, micro, config.workers)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from danet.cpu import read_cpu
 from danet.errors import InputError
@@ -102,14 +102,15 @@ class DeviceSamples:
             yield self._batch(rng.multinomial(micro, self._shares).tolist(), augmenter, generator)
 
     def _batch(self, counts: list[int], augmenter: DeviceAugmenter, generator: Generator) -> Batch:
-        parts: list[tuple[Tensor, Tensor, Tensor]] = []
-        for source, count in zip(self._sources, counts, strict=True):
+        parts: list[Batch] = []
+        for source, entry, count in zip(self._sources, self._config.sources, counts, strict=True):
             if isinstance(source, ScenePool):
                 source.refresh(at_least=min(_FIRST_SCENES, self._config.pool_scenes // 2))
             if count:
-                parts.append(augmenter(source.draw(count, generator), source.store))
-        images, keypoints, visibility = (torch.cat(part) for part in zip(*parts, strict=True))
-        return images, keypoints, visibility
+                taught = torch.full((count,), entry.taught, device=self._device)
+                parts.append((*augmenter(source.draw(count, generator), source.store), taught))
+        images, keypoints, visibility, taught = (torch.cat(part) for part in zip(*parts, strict=True))
+        return images, keypoints, visibility, taught
 
     def close(self) -> None:
         """End the renderers."""

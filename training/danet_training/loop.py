@@ -78,6 +78,14 @@ class Trainer:
         self.normalise = Normalise(spec).to(device)
         self.teacher = open_teacher(config.teacher, spec)
 
+    def set_training_mode(self) -> None:
+        """Of the model; its batch norms stay in evaluation mode where the config freezes them."""
+        self.model.train()
+        if self.config.frozen_batch_norm:
+            for module in self.model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d):
+                    module.eval()
+
     def schedule(self) -> float:
         """Factor on the learning rates: warm-up, then linear decay to 0 over the run's samples."""
         seen, total = self.samples_seen, self.config.total_samples
@@ -110,7 +118,7 @@ class Trainer:
 
     def loss(self, batch: Batch, phase: Phase) -> Tensor:
         """The loss of one micro-batch."""
-        images, keypoints, visibility = (part.to(self.device, non_blocking=True) for part in batch)
+        images, keypoints, visibility, taught = (part.to(self.device, non_blocking=True) for part in batch)
         amp = torch.autocast(self.device.type, torch.bfloat16) if self._bf16 else nullcontext()
         with amp:
             outputs = self._supervised(self.normalise(images))
@@ -123,7 +131,7 @@ class Trainer:
             phase.ohkm,
             self.config.coarse_weight,
             self.spec.decoder.heatmap_peak,
-            None if self.teacher is None else self.teacher(images),
+            None if self.teacher is None else self.teacher(images, taught),
         )
 
     def averaged_network(self) -> DANet:
@@ -273,7 +281,7 @@ def _train_phase(
     if share % micro:
         raise InputError(f"micro_batch {micro} with {share} samples to a process, expected a divisor of {share}")
     loader = samples.batches(phase, trainer.samples_seen, end, micro)
-    trainer.model.train()
+    trainer.set_training_mode()
     saved = time.monotonic()
     validated = trainer.samples_seen
     for batches in _groups(iter(loader), share // micro):
@@ -286,7 +294,7 @@ def _train_phase(
             saved = time.monotonic()
         if config.validate_every and trainer.samples_seen - validated >= config.validate_every:
             _validated(trainer, phase, validate)
-            trainer.model.train()
+            trainer.set_training_mode()
             validated = trainer.samples_seen
 
 

@@ -60,8 +60,7 @@ def data_rate(config: TrainConfig, phase: Phase) -> float:
     """Samples per second that one process crops and augments."""
     spec = replace(training_spec(config), input_size=phase.input_size)
     sources = tuple(open_source(source) for source in config.sources)
-    weights = tuple(source.weight for source in config.sources)
-    samples = Samples(sources, weights, spec, config.augmentation, config.seed)
+    samples = Samples(sources, config.sources, spec, config.augmentation, config.seed)
     seconds = []
     for number in range(phase.samples):
         start = time.perf_counter()
@@ -74,9 +73,9 @@ def network_rate(config: TrainConfig) -> float:
     """Samples per second of optimiser steps on one batch that is at hand."""
     (phase,) = config.phases
     trainer = Trainer(config, training_spec(config), torch.device("cpu"))
-    trainer.model.train()
+    trainer.set_training_mode()
     spec = replace(trainer.spec, input_size=phase.input_size)
-    samples = Samples((open_source(config.sources[-1]),), (1.0,), spec, config.augmentation, config.seed)
+    samples = Samples((open_source(config.sources[-1]),), config.sources[-1:], spec, config.augmentation, config.seed)
     batch = next(iter(sample_loader(samples, Numbers(0, phase.batch), phase.batch, 0)))
     times = [time.perf_counter()]
     while trainer.samples_seen < phase.samples:

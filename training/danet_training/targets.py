@@ -56,6 +56,8 @@ class SoftTargets:
 
     heatmaps: Tensor
     """(N, K, h, w) float32, peak 1, on the cells of the network."""
+    taught: Tensor
+    """(N,) bool: for the other crops the labels alone count."""
     sigma: float
     """Width of its peaks in input pixels."""
     unlabelled_weight: float
@@ -107,9 +109,9 @@ def total_loss(
     extra = torch.zeros_like(visibility, dtype=torch.float32)
     if soft is not None:
         labelled = (visibility >= 1)[..., None, None]
-        share = torch.where(labelled, soft.labelled_share, 1.0)
+        share = torch.where(labelled, soft.labelled_share, 1.0) * soft.taught[:, None, None, None]
         targets = [torch.lerp(one, soft.widened(sigma), share) for one, sigma in zip(targets, sigmas, strict=True)]
-        extra = soft.unlabelled_weight * (visibility == 0).float()
+        extra = soft.unlabelled_weight * ((visibility == 0) & soft.taught[:, None]).float()
     coarse_weights, fine_weights = (visibility == 2).float() + extra, (visibility >= 1).float() + extra
     errors = [_map_errors(heatmaps, peak * target) for heatmaps, target in zip(outputs, targets, strict=True)]
     coarse = sum((coarse_loss(one, coarse_weights) for one in errors[:-1]), start=outputs[0].new_zeros(()))

@@ -44,16 +44,23 @@ class HeatmapTeacher:
                 f"expected the student's {len(student.keypoints)} at stride {STRIDE}"
             )
 
-    def __call__(self, images: Tensor) -> SoftTargets:
-        """Crops (N, H, W, 3) uint8 BGR on any device and of any size -> soft targets on the same device."""
+    def __call__(self, images: Tensor, taught: Tensor) -> SoftTargets:
+        """Soft targets on the images' device.
+
+        Args:
+            images: crops (N, H, W, 3) uint8 BGR on any device and of any size.
+            taught: (N,) bool on the same device; the teacher sees no other crops.
+        """
         height, width = images.shape[1:3]
-        crops = resized(images, self.estimator.spec.input_size)
-        heatmaps = torch.from_numpy(self.estimator.heatmaps(crops.cpu().numpy())).to(images.device)
-        heatmaps = heatmaps / self.estimator.spec.decoder.heatmap_peak
-        heatmaps = resampled(heatmaps, (height // STRIDE, width // STRIDE))
+        size = height // STRIDE, width // STRIDE
+        heatmaps = torch.zeros((len(images), len(self.estimator.spec.keypoints), *size), device=images.device)
+        if taught.any():
+            crops = resized(images[taught], self.estimator.spec.input_size)
+            answers = torch.from_numpy(self.estimator.heatmaps(crops.cpu().numpy())).to(images.device)
+            heatmaps[taught] = resampled(answers / self.estimator.spec.decoder.heatmap_peak, size)
         # peaks keep their width in cells of the teacher, whose crop may be larger than the student's
         sigma = self.config.sigma * height / self.estimator.spec.input_size[0]
-        return SoftTargets(heatmaps, sigma, self.config.unlabelled_weight, self.config.labelled_share)
+        return SoftTargets(heatmaps, taught, sigma, self.config.unlabelled_weight, self.config.labelled_share)
 
 
 _BATCH = 8
