@@ -482,6 +482,13 @@ def test_config_that_cannot_be_run(
     assert message in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
 
 
+def test_frozen_batch_norms_need_trained_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
+    text = TRAINING.format(rate=1, folder=coco_folder, samples=8)
+    (tmp_path / "run.toml").write_text("frozen_batch_norm = true\n" + text)
+    assert "name a checkpoint with --init" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
+    assert not (tmp_path / "out").exists()
+
+
 def test_missing_config_and_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
     assert "No such file" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8))

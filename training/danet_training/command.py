@@ -83,6 +83,11 @@ def _trainer(config: TrainConfig, options: argparse.Namespace, device: torch.dev
         trainer.load(state)
     elif options.init:
         trainer.start_from(options.init)
+    elif config.frozen_batch_norm:
+        raise InputError(
+            f"{options.config}: frozen_batch_norm keeps the statistics of trained weights, and a run from nothing has "
+            "none; name a checkpoint with --init, or leave the entry out"
+        )
     return trainer
 
 
