@@ -19,8 +19,6 @@ PERSON_COST = 4
 """In network calls: a call costs about a fourth of a person besides its persons. Measured: nothing in FP32 on an AVX2
 CPU (6 persons as 4 + 2 took 152 ms, padded to 8 216 ms); 0.45 of a person in INT8 with VNNI on one thread (1, 2 and 4
 persons took 13.7, 22.4 and 42.1 ms)."""
-CONSIDERED = 2
-"""Full batches of the largest size that are planned together with what is left; those before them are the cheapest."""
 
 
 def batch_sizes(largest: int) -> tuple[int, ...]:
@@ -51,7 +49,10 @@ def plan_batches(persons: int, sizes: Sequence[int]) -> list[tuple[int, int]]:
 @lru_cache(maxsize=1024)
 def _plan(persons: int, sizes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     largest = sizes[-1]
-    full = max(0, persons // largest - CONSIDERED)
+    # The best plan has fewer than `largest` batches of other sizes: of that many, some would add up to a multiple of
+    # `largest` (their running sums leave a remainder twice, or none), which takes fewer batches of the largest size.
+    others = (largest - 1) ** 2
+    full = max(0, persons - others) // largest
     left = persons - full * largest
     best = [_Best(0, -largest, 0)]
     for count in range(1, left + 1):

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import chain, combinations_with_replacement
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from danet.batching import PERSON_COST, batch_sizes, plan_batches
@@ -89,12 +89,28 @@ def cost(plan: Iterable[tuple[int, int]]) -> int:
     return sum(PERSON_COST * size + 1 for size, _ in plan)
 
 
-@given(st.integers(0, 16), st.sets(st.integers(1, 9), min_size=1, max_size=4).map(sorted))
+SIZES = st.sets(st.integers(1, 9), min_size=1, max_size=4).map(sorted)
+
+
+@given(st.integers(0, 16), SIZES)
+@example(16, [4, 5])  # four times 4, and no 5
 def test_no_other_plan_costs_less(count: int, sizes: list[int]) -> None:
     most = count // sizes[0] + 1
     others = chain.from_iterable(combinations_with_replacement(sizes, calls) for calls in range(most + 1))
     enough = [[(size, size) for size in other] for other in others if sum(other) >= count]
     assert cost(plan_batches(count, sizes)) == min(map(cost, enough))
+
+
+@given(st.integers(0, 150), SIZES)
+@example(49, [7, 8])  # seven times 7: as many other batches as there can be
+@example(56, [7, 8])
+def test_plans_of_crowds(count: int, sizes: list[int]) -> None:
+    least = [0]
+    for persons in range(1, count + 1):
+        least.append(min(least[max(0, persons - size)] + PERSON_COST * size + 1 for size in sizes))
+    plan = plan_batches(count, sizes)
+    assert cost(plan) == least[count]
+    assert sum(persons for _, persons in plan) == count
 
 
 def test_a_model_of_one_fixed_size() -> None:
