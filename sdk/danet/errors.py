@@ -35,6 +35,10 @@ class SourceError(DanetError):
     """A video, camera or folder could not be opened, or stopped giving frames."""
 
 
+class TrainingError(DanetError):
+    """A training run cannot go on: its weights are no numbers any more, or its processes differ."""
+
+
 class MissingExtraError(DanetError, ImportError):
     """A library that an optional part needs is not installed.
 
@@ -46,5 +50,10 @@ class MissingExtraError(DanetError, ImportError):
 
     def __init__(self, what: str, extra: str, library: str) -> None:
         super().__init__(f"{what} needs {library}, which is not installed; run: pip install 'danet-edge[{extra}]'")
+        self.what = what
         self.extra = extra
         self.library = library
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """By what it is made of: on its way out of a process an error is pickled."""
+        return type(self), (self.what, self.extra, self.library)

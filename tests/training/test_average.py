@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
-from danet_training.average import warmed_up_ema
+from danet_training.average import WarmedUpAverage
 
 
 class Numbers(nn.Module):
@@ -30,7 +29,7 @@ class Numbers(nn.Module):
 
 def averages(decay: float, values: list[float]) -> list[tuple[float, float, int]]:
     model = Numbers()
-    average = AveragedModel(model, multi_avg_fn=warmed_up_ema(decay), use_buffers=True)
+    average = WarmedUpAverage(model, decay)
     found = []
     for value in values:
         model.set(value)
@@ -64,8 +63,17 @@ def test_counters_are_copied() -> None:
 
 def test_current_weights_are_left_alone() -> None:
     model = Numbers()
-    average = AveragedModel(model, multi_avg_fn=warmed_up_ema(0.9), use_buffers=True)
+    average = WarmedUpAverage(model, 0.9)
     for value in (1.0, 2.0, 3.0):
         model.set(value)
         average.update_parameters(model)
     assert (model.weight.item(), model.statistic.item(), model.counter.item()) == (3.0, 30.0, 3)
+
+
+def test_no_value_of_the_device_is_read() -> None:
+    # tensors of this device have none: a read of one, for which a GPU's host would wait, raises
+    model = Numbers().to("meta")
+    average = WarmedUpAverage(model, 0.9)
+    for _ in range(3):
+        average.update_parameters(model)
+    assert int(average.n_averaged) == 3

@@ -6,7 +6,9 @@ import pytest
 
 from danet.errors import InputError
 from danet_training.config import Augmentation, Phase, Source, TrainConfig, load_config
+from danet_training.loop import training_spec
 
+CONFIGS = Path(__file__).parents[2] / "training" / "configs"
 MINIMAL = """
 network = "danet72"
 preset = "paper"
@@ -90,6 +92,18 @@ HEAD = 'network = "danet72"\npreset = "paper"\n'
         (HEAD + PHASE.replace('"rendered"', '"rendered"\nweight = nan'), "weight is nan"),
         ("learning_rate = nan\n" + MINIMAL, "learning_rate is nan"),
         ("checkpoint_minutes = nan\n" + MINIMAL, "checkpoint_minutes is nan"),
+        ("seed = -1\n" + MINIMAL, "seed is -1, expected 0 to 2^63 - 1"),
+        ("seed = 9223372036854775808\n" + MINIMAL, "seed is 9223372036854775808"),
+        ("fine_sigma = 0\n" + MINIMAL, "fine_sigma is 0.0, expected a number above 0"),
+        ("coarse_sigmas = [1, 2, nan]\n" + MINIMAL, "coarse_sigmas is (1.0, 2.0, nan)"),
+        ("box_padding = 0\n" + MINIMAL, "box_padding is 0.0, expected 0.1 to 10"),
+        (MINIMAL + "[augmentation]\nscale = [1.35, 0.7]", "scale is (1.35, 0.7), expected two numbers above 0"),
+        (MINIMAL + "[augmentation]\nscale = [0, 1]", "scale is (0.0, 1.0)"),
+        (MINIMAL + "[augmentation]\nrotation = nan", "rotation is nan, expected 0 to 180 degrees"),
+        (MINIMAL + "[augmentation]\nshift = -0.1", "shift is -0.1"),
+        (MINIMAL + "[augmentation]\ncolor_jitter = -0.1", "color_jitter is -0.1, expected 0 to 1"),
+        (MINIMAL + "[augmentation]\nflip_probability = 1.5", "flip_probability is 1.5, expected 0 to 1"),
+        (MINIMAL + "[validation]\nkind = 'rendered'\npersons = 0", "persons is 0, expected 1 or more"),
     ],
 )
 def test_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -97,6 +111,23 @@ def test_refused(tmp_path: Path, text: str, message: str) -> None:
         load(tmp_path, text)
     assert message in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "run.toml"))
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
+def test_our_own_recipes(path: Path) -> None:
+    config = load_config(path)
+    assert training_spec(config).box_padding == 1.25
+    if path.stem.startswith("coco_"):  # the paper, section IV-A
+        assert (config.learning_rate, config.optimizer, config.total_samples) == (3e-4, "adam", 28_000_000)
+        assert {(phase.input_size, phase.batch, phase.ohkm) for phase in config.phases} == {((256, 192), 256, 8)}
+        assert config.network == path.stem.removeprefix("coco_")
+
+
+def test_the_crop_is_the_presets_unless_said(tmp_path: Path) -> None:
+    zoo = MINIMAL.replace('"paper"', '"zoo"')
+    assert training_spec(load(tmp_path, zoo)).box_padding == 1.1
+    assert training_spec(load(tmp_path, "box_padding = 1.5\n" + zoo)).box_padding == 1.5
+    assert training_spec(load(tmp_path, MINIMAL)).box_padding == 1.25
 
 
 def test_unreadable(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,10 +18,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.faults.cases import TRAINING
 from torch import Tensor
 
-from danet.errors import ModelFileError
+from danet.errors import InputError, ModelFileError, TrainingError
+from danet.model_spec import Metric
 from danet.scenes.scene import render_scene
 from danet_evaluation.coco import load_split
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
@@ -30,6 +33,7 @@ from danet_training import loop as loop_module
 from danet_training.config import Augmentation, Phase, Source, TrainConfig
 from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
 from danet_training.loop import STATE, Trainer, train, training_spec
+from danet_training.processes import Processes
 from danet_training.validate import BEST, LAST, Validated, Validator
 
 CPU = torch.device("cpu")
@@ -152,6 +156,24 @@ def test_equal_micro_batches_are_one_batch(config: TrainConfig) -> None:
         torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-7)
 
 
+def test_unequal_micro_batches_are_one_batch(config: TrainConfig) -> None:
+    # of two persons each; of the second two hardly a keypoint is labelled, and none visible
+    images, keypoints, visibility, taught = batch_of(config, 4)
+    visibility[2:] = 0
+    visibility[3, :3] = 1
+    whole: Batch = images, keypoints, visibility, taught
+    halves: list[Batch] = [tuple(part[rows] for part in whole) for rows in (slice(2), slice(2, 4))]  # type: ignore[misc]
+    gradients = []
+    for batches in ([whole], halves):
+        trainer = trainer_of(replace(config, frozen_batch_norm=True, gradient_clip=0.0))  # statistics are of a batch
+        trainer.set_training_mode()
+        trainer.step(batches, replace(config.phases[0], ohkm=8))
+        gradients.append({name: parameter.grad for name, parameter in trainer.model.named_parameters()})
+    for name, gradient in gradients[0].items():
+        slack = 1e-5 * gradient.abs().max().item()
+        torch.testing.assert_close(gradients[1][name], gradient, rtol=1e-4, atol=slack, msg=name)
+
+
 def test_gradients_are_clipped(config: TrainConfig) -> None:
     trainer = trainer_of(replace(config, gradient_clip=1e-3))
     trainer.model.train()
@@ -222,6 +244,60 @@ def test_resumed_run_ends_in_the_same_bits(config: TrainConfig, stop_at: int, tm
         torch.load(tmp_path / "whole" / STATE, weights_only=True),
     )
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [STATE]
+
+
+def test_stop_runs_no_step_of_the_next_phase(config: TrainConfig, tmp_path: Path) -> None:
+    # a smaller batch of the second phase would fit between the first one's last step and the stop
+    two = replace(config, phases=(Phase((64, 64), 24, batch=8), Phase((96, 64), 8, batch=2)))
+    seen: list[tuple[int, tuple[int, int]]] = []
+    for stop_at in (12, None):
+        trainer = trainer_of(two)
+        if stop_at is None:
+            trainer.load(tmp_path / STATE)
+        validated = lambda trainer, phase: seen.append((trainer.samples_seen, phase.input_size))  # noqa: E731
+        train(trainer, tmp_path, silent, validated, stop_at)
+    assert seen == [(8, (64, 64)), (24, (64, 64)), (32, (96, 64))]
+
+
+def test_weights_that_are_no_numbers_are_not_kept(config: TrainConfig, tmp_path: Path) -> None:
+    often = replace(config, checkpoint_minutes=0.0)
+    trainer = trainer_of(often)
+    validated: list[int] = []
+
+    def poison(seen: int, _: Any) -> None:
+        if seen == 12:
+            with torch.no_grad():
+                trainer.model.stem[0].weight[0, 0, 0, 0] = float("nan")
+
+    with pytest.raises(TrainingError, match="after 12 samples some weights are infinite or NaN"):
+        train(trainer, tmp_path, poison, lambda trainer, _: validated.append(trainer.samples_seen))
+    assert torch.load(tmp_path / STATE, weights_only=True)["samples_seen"] == 8
+    with pytest.raises(TrainingError):
+        train(trainer, tmp_path, silent, lambda trainer, _: validated.append(trainer.samples_seen))
+    assert not validated
+
+
+@pytest.mark.parametrize(
+    ("last", "message"),
+    [
+        (Phase((96, 64), 16, batch=9), "batch 9 on 2 processes, expected a multiple of 2"),
+        (Phase((96, 64), 16, batch=12, micro_batch=4), "micro_batch 4 with 6 samples to a process"),
+        (Phase((96, 64), 16, batch=8, micro_batch=1), "one person to a forward pass, expected at least 2"),
+        (Phase((96, 64), 16, batch=2), "one person to a forward pass"),
+    ],
+)
+def test_phases_that_cannot_be_run_are_refused_before_the_first_step(
+    config: TrainConfig, last: Phase, message: str, tmp_path: Path
+) -> None:
+    trainer = trainer_of(replace(config, phases=(config.phases[0], last)))
+    trainer.processes = Processes(0, 2)
+    with pytest.raises(InputError, match=message):
+        train(trainer, tmp_path, lambda seen, _: pytest.fail(f"{seen} samples seen"), silent)
+
+
+def test_one_person_to_a_forward_pass_with_frozen_batch_norms(config: TrainConfig, tmp_path: Path) -> None:
+    frozen = replace(config, frozen_batch_norm=True, phases=(Phase((64, 64), 4, batch=2, micro_batch=1),))
+    assert run(frozen, tmp_path).samples_seen == 4
 
 
 def test_run_with_crops_of_the_device_goes_on(config: TrainConfig, tmp_path: Path) -> None:
@@ -326,8 +402,27 @@ def test_validation_is_called_in_time(config: TrainConfig, tmp_path: Path) -> No
 
     trainer = trainer_of(replace(config, validate_every=8))
     train(trainer, tmp_path, silent, validate)
-    assert calls == [(8, (64, 64)), (16, (64, 64)), (20, (64, 64)), (28, (96, 64)), (36, (96, 64)), (36, (96, 64))]
+    assert calls == [(8, (64, 64)), (16, (64, 64)), (20, (64, 64)), (28, (96, 64)), (36, (96, 64))]
     assert trainer.model.stem[1].num_batches_tracked == 5 + 2 * 2
+
+
+def test_validation_is_called_in_time_in_a_run_that_is_killed_often(config: TrainConfig, tmp_path: Path) -> None:
+    # each part of the run is shorter than the time between two validations
+    killed = replace(config, validate_every=12, phases=(Phase((64, 64), 40, batch=4),))
+    calls: list[int] = []
+    for stop_at in (8, 16, 24, 32):
+        trainer = trainer_of(killed)
+        if stop_at > 8:
+            trainer.load(tmp_path / "kept")
+
+        def progress(seen: int, _: Any, trainer: Trainer = trainer, stop_at: int = stop_at) -> None:
+            if seen == stop_at:
+                trainer.save(tmp_path / "kept")
+                raise Killed
+
+        with pytest.raises(Killed):
+            train(trainer, tmp_path, progress, lambda trainer, _: calls.append(trainer.samples_seen))
+    assert calls == [12]
 
 
 def test_validator_measures_ap_and_keeps_weights(config: TrainConfig, coco_folder: Path, tmp_path: Path) -> None:
@@ -361,11 +456,25 @@ def test_best_weights_of_an_earlier_part_of_the_run_are_kept(
     network, spec = load_checkpoint(tmp_path / BEST)
     save_checkpoint(tmp_path / BEST, network, replace(spec, metrics=(replace(metric, value=0.9),)))
     before = (tmp_path / BEST).read_bytes()
-    resumed = Validator(dataset, tmp_path)
+    resumed = Validator(dataset, tmp_path, resumed=True)
     resumed(trainer_of(replace(config, seed=8)), phase)
     assert (tmp_path / BEST).read_bytes() == before
     resumed(trainer_of(config), config.phases[1])  # another size is not compared with it
     assert load_checkpoint(tmp_path / BEST)[1].input_size == (96, 64)
+
+
+@pytest.mark.parametrize("other_data", [False, True])
+def test_best_weights_of_another_run_are_not_to_be_beaten(
+    config: TrainConfig, coco_folder: Path, other_data: bool, tmp_path: Path
+) -> None:
+    dataset, trainer = load_split(coco_folder, "val"), trainer_of(config)
+    metric = Metric("AP", 0.9, "elsewhere" if other_data else dataset.name, "annotated boxes")
+    spec = replace(trainer.spec, input_size=config.phases[0].input_size, metrics=(metric,))
+    save_checkpoint(tmp_path / BEST, trainer.averaged_network(), spec)
+    Validator(dataset, tmp_path, resumed=other_data)(trainer, config.phases[0])
+    (kept,) = load_checkpoint(tmp_path / BEST)[1].metrics
+    assert kept.data == dataset.name
+    assert kept.value < 0.9
 
 
 def test_validator_without_data_keeps_weights(config: TrainConfig, tmp_path: Path) -> None:
@@ -425,6 +534,11 @@ def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) 
     trained = {name: kept["model"][name] for name, _ in DANet(load_checkpoint(out / LAST)[0].config).named_parameters()}
     assert not differing(trained, {name: state["model"][name] for name in trained})
     assert load_checkpoint(out / BEST)[1].input_size == (64, 64)
+    board = EventAccumulator(str(out)).Reload()
+    (ap,) = board.Scalars("val/AP")
+    assert (ap.step, 0 <= ap.value <= 1) == (state["samples_seen"], True)
+    (sheet,) = board.Images("val/predictions")
+    assert cv2.imdecode(np.frombuffer(sheet.encoded_image_string, np.uint8), cv2.IMREAD_COLOR).std() > 10
 
 
 @pytest.mark.slow
@@ -480,6 +594,53 @@ def test_config_that_cannot_be_run(
 ) -> None:
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8).replace(*change))
     assert message in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
+
+
+def _without_a_picture(content: dict[str, Any]) -> None:
+    content["images"][1]["file_name"] = "lost.png"
+
+
+def _of_an_animal(content: dict[str, Any]) -> None:
+    content["categories"] = [{"id": 1, "name": "animal", "keypoints": ["left_eye", "nose", "tail"]}]
+
+
+def _of_14_keypoints(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        annotation["keypoints"] = annotation["keypoints"][:42]
+
+
+def _without_area(content: dict[str, Any]) -> None:
+    del content["annotations"][0]["area"]
+
+
+@pytest.mark.parametrize(
+    ("split", "change", "message"),
+    [
+        ("train", _without_a_picture, "1 of 3 pictures are not there, the first is {folder}/images/lost.png"),
+        ("train", _of_an_animal, "3 keypoints (left_eye, nose, tail, ...), persons with 17, expected COCO's 17"),
+        ("train", _of_14_keypoints, "persons with 14, expected COCO's 17 (nose, left_eye, right_eye, ...)"),
+        ("val", _without_a_picture, "1 of 3 pictures are not there"),
+        ("val", _of_an_animal, "3 keypoints (left_eye, nose, tail, ...)"),
+        ("val", _without_area, "annotation 1: area None"),
+    ],
+)
+def test_data_that_cannot_be_used_is_refused_before_the_first_step(
+    danet: Callable[..., Any],
+    coco_folder: Path,
+    split: str,
+    change: Callable[[dict[str, Any]], None],
+    message: str,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(coco_folder, folder)
+    content = json.loads((folder / f"{split}.json").read_text())
+    change(content)
+    (folder / f"{split}.json").write_text(json.dumps(content))
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=folder, samples=8))
+    error = danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
+    assert message.format(folder=folder) in error
+    assert not (tmp_path / "out" / STATE).exists()
 
 
 def test_frozen_batch_norms_need_trained_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.faults.cases import TRAINING
 
 from danet.errors import InputError
 from danet_training.dataset import Numbers
+from danet_training.loop import STATE
 from danet_training.processes import ALONE, Processes
 
 
@@ -87,3 +89,31 @@ def test_two_processes_have_the_gradients_of_one(coco_folder: Path, tmp_path: Pa
             # sums in another order
             slack = 1e-4 * gradient.abs().max().item()
             torch.testing.assert_close(first[step][name], gradient, rtol=1e-3, atol=slack)
+
+
+COMMAND = """
+import os
+import sys
+from dataclasses import replace
+
+from danet.commands.main import main
+from danet_network.config import danet_config
+from danet_training import loop
+
+loop.danet_config = lambda name, preset: replace(danet_config(name, preset), layers=(1, 1, 1, 1))
+config, out = sys.argv[1:]
+sys.exit(main(["train", config, "--out", out + os.environ.get("RANK", "0"), "--threads", "1"]))
+"""
+
+
+def test_machines_that_do_not_share_their_folder(tmp_path: Path, coco_folder: Path) -> None:
+    (tmp_path / "child.py").write_text(COMMAND)
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=1e-3, folder=coco_folder, samples=8))
+    child = (tmp_path / "child.py", tmp_path / "run.toml", tmp_path / "out")
+    subprocess.run([sys.executable, *child], check=True, timeout=240)
+    assert (tmp_path / "out0" / STATE).is_file()
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = subprocess.run([*torchrun, *child], capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode
+    assert "do not start from the same weights" in done.stderr
+    assert not (tmp_path / "out1" / STATE).exists()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar
-from danet.errors import InputError, MissingExtraError
+from danet.errors import InputError, MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
     import torch
@@ -63,8 +64,10 @@ def _train(trainer: Trainer, folder: Path, stop_at: int | None) -> None:
     if not trainer.processes.first:
         train(trainer, folder, lambda seen, loss: None, lambda trainer, phase: None, stop_at)
         return
-    validator = Validator(_validation_set(config), folder, config.flip_test)
-    with SummaryWriter(str(folder)) as board, progress_bar() as bar:
+    seen = trainer.samples_seen
+    validator = Validator(_validation_set(config), folder, config.flip_test, resumed=seen > 0)
+    # what a killed part of the run has logged beyond its last state, this one logs again
+    with SummaryWriter(str(folder), purge_step=seen + 1 if seen else None) as board, progress_bar() as bar:
         reporter = _Reporter(board, bar, trainer)
 
         def validate(trainer: Trainer, phase: Phase) -> None:
@@ -88,12 +91,27 @@ def _trainer(config: TrainConfig, options: argparse.Namespace, device: torch.dev
             f"{options.config}: frozen_batch_norm keeps the statistics of trained weights, and a run from nothing has "
             "none; name a checkpoint with --init, or leave the entry out"
         )
+    if not processes.agree((trainer.samples_seen, _digest(trainer))):
+        raise TrainingError(
+            f"{options.out}: the processes of this run do not start from the same weights; every machine must see the "
+            f"same folder with its {STATE}, and the same file of --init"
+        )
     return trainer
+
+
+def _digest(trainer: Trainer) -> str:
+    """Of the weights, bit by bit."""
+    digest = hashlib.sha256()
+    for tensor in trainer.model.state_dict().values():
+        digest.update(tensor.cpu().contiguous().view(-1).numpy().data)
+    return digest.hexdigest()
 
 
 def _validation_set(config: TrainConfig) -> Any:
     from danet_evaluation.coco import load_split
+    from danet_evaluation.keypoint_ap import keypoint_ap
     from danet_evaluation.rendered import rendered_dataset
+    from danet_training.dataset import refuse_unfit
 
     source = config.validation
     if source is None:
@@ -102,7 +120,10 @@ def _validation_set(config: TrainConfig) -> Any:
         return rendered_dataset(source.persons)
     if not source.folder:
         raise InputError('training config: validation of kind "coco" needs a folder')
-    return load_split(Path(source.folder), source.split)
+    dataset = load_split(Path(source.folder), source.split)
+    refuse_unfit(dataset)
+    keypoint_ap(dataset, ())  # annotations that AP cannot be measured on are refused now, not after the first phase
+    return dataset
 
 
 class _Reporter:

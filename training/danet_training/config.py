@@ -104,7 +104,8 @@ class TrainConfig:
     ema_decay: float = 0.999
     gradient_clip: float = 0.0
     """Largest gradient norm; 0: no clipping."""
-    box_padding: float = 1.25
+    box_padding: float | None = None
+    """Factor on the person box; left out: the preset's, 1.25 of "paper" and 1.1 of "zoo"."""
     coarse_sigmas: tuple[float, float, float] = (10.4, 8.0, 6.8)
     fine_sigma: float = 5.6
     """Widths of the four scales' Gaussian targets in input pixels, at every crop size; coarse first."""
@@ -129,7 +130,7 @@ class TrainConfig:
     """Of crops = "device": rendered scenes in the device's memory, the oldest replaced all the time; 0.4 MB each."""
     checkpoint_minutes: float = 5.0
     validate_every: int = 0
-    """Samples between validations; 0: at the end of each phase."""
+    """Samples between validations, counted from the run's first; 0: at the end of each phase."""
     validation: Source | None = None
     flip_test: bool = False
     """In validation."""
@@ -172,7 +173,9 @@ def load_config(path: Path) -> TrainConfig:
 def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
     """Name, value, whether the loop can run with it, and what it could run with."""
     for source in config.sources:
-        yield "weight", source.weight, isfinite(source.weight) and source.weight > 0, "a number above 0"
+        yield "weight", source.weight, 0 < source.weight < inf, "a number above 0"
+    if (validation := config.validation) is not None:
+        yield "persons", validation.persons, validation.persons >= 1, "1 or more"
     for phase in config.phases:
         batch, micro = phase.batch, phase.micro_batch
         yield "input_size", phase.input_size, all(n > 0 and n % 32 == 0 for n in phase.input_size), "multiples of 32"
@@ -181,13 +184,18 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
         yield "samples", phase.samples, phase.samples >= batch, f"at least a batch of {batch}"
         yield "ohkm", phase.ohkm, 0 <= phase.ohkm <= _KEYPOINTS, f"0..{_KEYPOINTS}"
     if (teacher := config.teacher) is not None:
-        yield "sigma", teacher.sigma, isfinite(teacher.sigma) and teacher.sigma > 0, "a number above 0"
+        yield "sigma", teacher.sigma, 0 < teacher.sigma < inf, "a number above 0"
         yield "unlabelled_weight", teacher.unlabelled_weight, 0 <= teacher.unlabelled_weight < inf, "0 or more"
         yield "labelled_share", teacher.labelled_share, 0 <= teacher.labelled_share <= 1, "0 to 1"
     names = ("learning_rate", "checkpoint_minutes", "gradient_clip", "coarse_weight")
     for name in (*names, "muon_learning_rate", "muon_weight_decay"):
         value = getattr(config, name)
         yield name, value, isfinite(value) and value >= 0, "0 or more"
+    yield "fine_sigma", config.fine_sigma, 0 < config.fine_sigma < inf, "a number above 0"
+    yield "coarse_sigmas", config.coarse_sigmas, all(0 < one < inf for one in config.coarse_sigmas), "numbers above 0"
+    if (padding := config.box_padding) is not None:
+        yield "box_padding", padding, 0.1 <= padding <= 10, "0.1 to 10"
+    yield from _augmentation_ranges(config.augmentation)
     if config.crops == "device":
         degraded = config.augmentation.degrade_probability
         yield "degrade_probability", degraded, degraded == 0, '0 with crops = "device", which cannot do that'
@@ -197,7 +205,18 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
         yield "deterministic", config.deterministic, repeatable, 'false with crops = "device" and rendered scenes'
     for name in ("warmup_samples", "workers", "validate_every"):
         yield name, getattr(config, name), getattr(config, name) >= 0, "0 or more"
+    yield "seed", config.seed, 0 <= config.seed < 1 << 63, "0 to 2^63 - 1"
     yield "ema_decay", config.ema_decay, 0 <= config.ema_decay < 1, "0 to below 1"
+
+
+def _augmentation_ranges(options: Augmentation) -> Iterator[tuple[str, object, bool, str]]:
+    low, high = options.scale
+    yield "scale", options.scale, 0 < low <= high < inf, "two numbers above 0, the smaller one first"
+    yield "rotation", options.rotation, 0 <= options.rotation <= 180, "0 to 180 degrees"
+    yield "shift", options.shift, 0 <= options.shift < inf, "0 or more"
+    for name in ("color_jitter", *(entry.name for entry in fields(options) if entry.name.endswith("_probability"))):
+        value = getattr(options, name)
+        yield name, value, 0 <= value <= 1, "0 to 1"
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from danet.cpu import read_cpu
 from danet.errors import InputError
+from danet.keypoints import COCO_KEYPOINTS
 from danet.model_spec import ModelSpec
 from danet.scenes.scene import Scene, render_scene
-from danet_evaluation.coco import KeypointDataset, Picture, load_split
+from danet_evaluation.coco import KeypointDataset, Picture, PictureFile, load_split
 from danet_training.augment import Sample, make_sample
 from danet_training.config import Augmentation, Phase, Source, TrainConfig
 from danet_training.processes import ALONE, Processes
@@ -29,15 +31,39 @@ teacher adds its heatmaps, (N,) bool."""
 
 
 def load_source(source: Source) -> KeypointDataset:
-    """The data set of a "coco" source.
+    """The data set of a "coco" source, without its `content`, which for COCO's train2017 is gigabytes.
 
     Raises:
-        InputError: no annotations that can be read, or no person in them.
+        InputError: no annotations that can be read, or as `refuse_unfit`.
     """
     dataset = load_split(Path(source.folder), source.split)
+    refuse_unfit(dataset)
+    return replace(dataset, content={})
+
+
+def refuse_unfit(dataset: KeypointDataset) -> None:
+    """Check that a network of COCO's keypoints can be trained or measured on a data set of files.
+
+    Raises:
+        InputError: no person, other keypoints than COCO's, or pictures that are not there.
+    """
+    where = dataset.annotation_file or dataset.name
     if not dataset.persons:
-        raise InputError(f"{dataset.annotation_file}: no person with labelled keypoints")
-    return dataset
+        raise InputError(f"{where}: no person with labelled keypoints")
+    counts = {len(person.visibility) for person in dataset.persons} - {len(COCO_KEYPOINTS)}
+    if dataset.keypoints != COCO_KEYPOINTS or counts:
+        raise InputError(
+            f"{where}: {len(dataset.keypoints)} keypoints ({', '.join(dataset.keypoints[:3])}, ...), persons with "
+            f"{', '.join(map(str, sorted(counts))) or len(COCO_KEYPOINTS)}, expected COCO's {len(COCO_KEYPOINTS)} "
+            f"({', '.join(COCO_KEYPOINTS[:3])}, ...) in COCO's order"
+        )
+    pictures = {person.picture for person in dataset.persons}
+    missing = sorted(str(one.path) for one in pictures if isinstance(one, PictureFile) and not one.path.is_file())
+    if missing:
+        raise InputError(
+            f"{where}: {len(missing)} of {len(pictures)} pictures are not there, the first is {missing[0]}; unpack "
+            "the split's pictures, or take their persons out of the annotations"
+        )
 
 
 class CocoSource:
@@ -47,7 +73,7 @@ class CocoSource:
         self.dataset = load_source(source)
         self._cached: dict[Picture, NDArray[np.uint8]] = {}
         if source.cache:
-            self._cached = {person.picture: person.picture.read() for person in self.dataset.persons}
+            self._cached = {picture: picture.read() for picture in {one.picture: None for one in self.dataset.persons}}
 
     def draw(self, spec: ModelSpec, options: Augmentation, rng: np.random.Generator) -> Sample:
         """One augmented crop."""
@@ -198,7 +224,7 @@ def open_source(source: Source) -> CocoSource | RenderedSource:
     """The samples of one entry of a training config.
 
     Raises:
-        InputError: a "coco" source whose annotations cannot be read.
+        InputError: as `load_source`.
     """
     return RenderedSource() if source.kind == "rendered" else CocoSource(source)
 
@@ -209,8 +235,10 @@ def _one_thread(_: int) -> None:
 
 
 def sample_loader(samples: Samples, numbers: Numbers, batch: int, workers: int) -> DataLoader[Batch]:
-    """Batches of samples, in the order of their numbers, made by `workers` processes, or one to a core."""
+    """Batches of samples, in the order of their numbers, made by `workers` processes, at most one to a core."""
     workers = min(workers, read_cpu().cores)
+    # not every platform's and Python's default; the others would be sent all cached pictures
+    forks = sys.platform == "linux"
     return DataLoader(
         samples,
         batch_size=batch,
@@ -219,4 +247,5 @@ def sample_loader(samples: Samples, numbers: Numbers, batch: int, workers: int) 
         drop_last=True,
         worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
+        multiprocessing_context="fork" if workers and forks else None,
     )

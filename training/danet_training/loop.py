@@ -13,9 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel
 
-from danet.errors import InputError, ModelFileError
+from danet.errors import InputError, ModelFileError, TrainingError
 from danet.files import write_beside
 from danet.model_spec import ModelSpec
 from danet_network.checkpoint import load_checkpoint
@@ -24,7 +23,7 @@ from danet_network.model import STRIDE, DANet
 from danet_network.normalise import Normalise
 from danet_network.zoo import preset_spec
 from danet_training.arithmetic import computes_bf16
-from danet_training.average import warmed_up_ema
+from danet_training.average import WarmedUpAverage
 from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, NumberedSamples, SampleMaker
 from danet_training.device_samples import DeviceSamples
@@ -39,9 +38,10 @@ STATE = "last.pt"
 
 def training_spec(config: TrainConfig) -> ModelSpec:
     """The spec of the model that a run makes, at full size."""
+    spec = preset_spec(danet_config(config.network, config.preset))
     return replace(
-        preset_spec(danet_config(config.network, config.preset)),
-        box_padding=config.box_padding,
+        spec,
+        box_padding=spec.box_padding if config.box_padding is None else config.box_padding,
         licence=config.licence,
         training_data=config.training_data,
     )
@@ -72,7 +72,7 @@ class Trainer:
         network = DANet(danet_config(config.network, config.preset)).to(device)
         self.model: DANet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._supervised = _supervised(self.model, processes)
-        self.average = AveragedModel(self.model, multi_avg_fn=warmed_up_ema(config.ema_decay), use_buffers=True)
+        self.average = WarmedUpAverage(self.model, config.ema_decay)
         self.optimizers = Optimizers(self.model, config)
         self.samples_seen = 0
         self.normalise = Normalise(spec).to(device)
@@ -163,8 +163,26 @@ class Trainer:
             "samples_seen": self.samples_seen,
         }
 
+    def refuse_broken(self) -> None:
+        """Check that the weights are numbers; waits for the device.
+
+        Raises:
+            TrainingError: infinite or NaN weights, which no further step mends.
+        """
+        finite = torch.stack([tensor.isfinite().all() for tensor in self.model.parameters()])
+        if not finite.all():
+            raise TrainingError(
+                f"after {self.samples_seen} samples some weights are infinite or NaN; the files written before are "
+                "whole: go on from them with a lower learning_rate or with gradient_clip (docs/training.md)"
+            )
+
     def save(self, path: Path) -> None:
-        """Write the state beside `path`, then rename, so that a kill leaves the last one whole."""
+        """Write the state beside `path`, then rename, so that a kill leaves the last one whole.
+
+        Raises:
+            TrainingError: as `refuse_broken`.
+        """
+        self.refuse_broken()
         with write_beside(path) as temporary:
             torch.save(self.state(), temporary)
 
@@ -225,7 +243,13 @@ def train(
         progress: sees each step.
         validate: called every `validate_every` samples and at the end of each phase.
         stop_at: samples seen at which to save and return, with the run unfinished; None: go to its end.
+
+    Raises:
+        InputError: a batch that cannot be dealt out to the processes or in micro-batches, a source that cannot be read.
+        TrainingError: weights that are infinite or NaN.
     """
+    for phase in trainer.config.phases:
+        _micro_batch(trainer, phase)  # the last phase's as well: a fault there must not cost the others' hours
     left = list(_phases_left(trainer, stop_at))
     if not left:
         return
@@ -247,6 +271,22 @@ def _phases_left(trainer: Trainer, stop_at: int | None) -> Iterator[tuple[Phase,
         if seen + phase.batch <= last:
             seen += (last - seen) // phase.batch * phase.batch
             yield phase, last
+        if stop_at is not None and stop_at <= end:
+            return  # a smaller batch of the next phase may still fit, but this one is not done
+
+
+def _micro_batch(trainer: Trainer, phase: Phase) -> int:
+    """Persons to a forward pass of this process."""
+    share = trainer.processes.share(phase.batch)
+    micro = min(phase.micro_batch or share, share)
+    if share % micro:
+        raise InputError(f"micro_batch {micro} with {share} samples to a process, expected a divisor of {share}")
+    if micro == 1 and not trainer.config.frozen_batch_norm:
+        raise InputError(
+            "one person to a forward pass, expected at least 2: the batch norms behind a global pooling have no "
+            "statistics of one value; raise batch or micro_batch, or set frozen_batch_norm"
+        )
+    return micro
 
 
 def _sample_maker(trainer: Trainer) -> SampleMaker:
@@ -257,6 +297,7 @@ def _sample_maker(trainer: Trainer) -> SampleMaker:
 
 def _validated(trainer: Trainer, phase: Phase, validate: Callable[[Trainer, Phase], None]) -> None:
     if trainer.processes.first:
+        trainer.refuse_broken()
         validate(trainer, phase)
     trainer.processes.wait()
 
@@ -275,27 +316,31 @@ def _train_phase(
     progress: Progress,
     validate: Callable[[Trainer, Phase], None],
 ) -> None:
-    config, processes = trainer.config, trainer.processes
-    share = processes.share(phase.batch)
-    micro = min(phase.micro_batch or share, share)
-    if share % micro:
-        raise InputError(f"micro_batch {micro} with {share} samples to a process, expected a divisor of {share}")
+    config = trainer.config
+    micro = _micro_batch(trainer, phase)
     loader = samples.batches(phase, trainer.samples_seen, end, micro)
     trainer.set_training_mode()
     saved = time.monotonic()
-    validated = trainer.samples_seen
-    for batches in _groups(iter(loader), share // micro):
+    for batches in _groups(iter(loader), trainer.processes.share(phase.batch) // micro):
         loss = trainer.step(batches, phase)
         progress(trainer.samples_seen, loss)
-        # not at the end of the phase, whose state says that the phase has been validated
+        # at the end of the phase it is validated anyway, and the state there says that it has been
         going_on = trainer.samples_seen + phase.batch <= end
+        if going_on and _validation_is_due(trainer, phase):  # before a state, which a kill goes back to
+            _validated(trainer, phase, validate)
+            trainer.set_training_mode()
         if going_on and time.monotonic() - saved > 60 * config.checkpoint_minutes:
             _saved(trainer, folder)
             saved = time.monotonic()
-        if config.validate_every and trainer.samples_seen - validated >= config.validate_every:
-            _validated(trainer, phase, validate)
-            trainer.set_training_mode()
-            validated = trainer.samples_seen
+
+
+def _validation_is_due(trainer: Trainer, phase: Phase) -> bool:
+    """Whether the last step came to a multiple of `validate_every`.
+
+    Counted from the run's first sample: counted from a resumption, a run that is killed often would never come to one.
+    """
+    every, seen = trainer.config.validate_every, trainer.samples_seen
+    return every > 0 and seen // every > (seen - phase.batch) // every
 
 
 def _groups(batches: Iterator[Batch], count: int) -> Iterator[list[Batch]]:

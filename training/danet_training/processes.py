@@ -41,6 +41,13 @@ class Processes:
             raise InputError(f"batch {batch} on {self.count} processes, expected a multiple of {self.count}")
         return batch // self.count
 
+    def agree(self, value: object) -> bool:
+        """Whether all processes have the same value; each has to ask."""
+        values: list[object] = [value] * self.count
+        if self.count > 1:
+            torch.distributed.all_gather_object(values, value)
+        return all(other == value for other in values)
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.count > 1:

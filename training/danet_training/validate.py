@@ -40,13 +40,16 @@ class Validator:
         dataset: what to measure on; None keeps only the last weights.
         folder: where checkpoints go.
         flip_test: average with the mirrored crops.
+        resumed: the run has a past, whose best weights in the folder are to be beaten; others are overwritten.
     """
 
-    def __init__(self, dataset: KeypointDataset | None, folder: Path, flip_test: bool = False) -> None:
+    def __init__(
+        self, dataset: KeypointDataset | None, folder: Path, flip_test: bool = False, *, resumed: bool = False
+    ) -> None:
         self.dataset = dataset
         self.folder = folder
         self.flip_test = flip_test
-        self.best = _kept(folder / BEST)
+        self.best = _kept(folder / BEST, dataset) if resumed and dataset is not None else {}
 
     def __call__(self, trainer: Trainer, phase: Phase) -> Validated | None:
         """AP and pictures at the phase's crop size, None without data. "Best" compares one size with itself."""
@@ -68,10 +71,10 @@ class Validator:
         return Validated(ap, contact_sheet(self.dataset, done.predictions, spec, SHEET_PERSONS))
 
 
-def _kept(path: Path) -> dict[tuple[int, int], float]:
-    """The AP by crop size of the best weights that an earlier part of this run has kept."""
+def _kept(path: Path, dataset: KeypointDataset) -> dict[tuple[int, int], float]:
+    """The AP by crop size of the best weights that an earlier part of this run has kept, if on the same data."""
     if not path.is_file():
         return {}
     _, spec = load_checkpoint(path)
-    values = [metric.value for metric in spec.metrics if metric.name == AP]
+    values = [metric.value for metric in spec.metrics if (metric.name, metric.data) == (AP, dataset.name)]
     return {spec.input_size: max(values)} if values else {}
