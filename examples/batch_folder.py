@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 
 from rich.progress import track
@@ -32,14 +33,12 @@ def numbered(folder: Path) -> dict[str, int]:
 
 def finished(part: Path) -> dict[str, list[dict[str, object]]]:
     """What an earlier run has done, by name; a last line that was cut off by a crash is taken back."""
-    done: dict[str, list[dict[str, object]]] = {}
-    lines = part.read_text().splitlines(keepends=True) if part.exists() else []
-    whole = [line for line in lines if line.endswith("\n")]
-    for line in whole:
-        entry = json.loads(line)
-        done[entry["file_name"]] = entry["results"]
-    part.write_text("".join(whole))
-    return done
+    content = part.read_bytes() if part.exists() else b""
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        os.truncate(part, len(whole))
+    entries = [json.loads(line) for line in whole.splitlines()]
+    return {entry["file_name"]: entry["results"] for entry in entries}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -62,11 +61,12 @@ def main(arguments: list[str] | None = None) -> None:
                 print(f"left out: {error}")
                 continue
             boxes, scores = detector.detect(picture)
-            found = estimator.infer(picture, boxes).to_coco(ids[name], scores)
+            found = estimator.infer(picture, boxes).to_coco(0, scores)  # numbered below: pictures may yet be added
             lines.write(json.dumps({"file_name": name, "results": found}) + "\n")
     done = finished(part)
     with write_beside(args.results) as temporary:
-        temporary.write_text(json.dumps([person for name in ids if name in done for person in done[name]]))
+        numbered_persons = [{**person, "image_id": ids[name]} for name in ids for person in done.get(name, ())]
+        temporary.write_text(json.dumps(numbered_persons))
     now, persons = len(done) - len(before), sum(map(len, done.values()))
     print(f"{args.results}: {len(done)} pictures, {persons} persons, {now} done now")
 

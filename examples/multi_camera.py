@@ -58,8 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
             thread.start()
         end = time.monotonic() + args.seconds
         try:
-            while any(thread.is_alive() for thread in threads) and time.monotonic() < end:
-                threads[0].join(timeout=min(2.0, max(0.0, end - time.monotonic())))
+            while (alive := [thread for thread in threads if thread.is_alive()]) and time.monotonic() < end:
+                alive[0].join(timeout=min(2.0, max(0.0, end - time.monotonic())))
                 report(pipelines)
         except KeyboardInterrupt:
             print("stopping")

@@ -7,6 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from danet.cpu_quota import quota_cores
+
 _FEATURES = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -30,7 +32,7 @@ class Cpu:
 
     name: str
     cores: int
-    """That the process may use."""
+    """That the process may use; see `usable_cores`."""
     features: tuple[str, ...]
     """Instruction sets that speed networks up; empty where the system does not tell."""
 
@@ -44,6 +46,26 @@ def read_cpu() -> Cpu:
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     values = {key.strip(): value.strip() for key, value in fields.items()}
     flags = set(values.get("flags", values.get("Features", "")).split())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     name = values.get("model name") or platform.processor() or platform.machine()
-    return Cpu(name, cores, tuple(label for flag, label in _FEATURES.items() if flag in flags))
+    return Cpu(name, usable_cores(), tuple(label for flag, label in _FEATURES.items() if flag in flags))
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: by its affinity, and by the CPU time that its container is allowed."""
+    return cores_by_quota() or _cores_by_affinity()
+
+
+def cores_by_quota() -> int | None:
+    """Cores' worth of time that the container is allowed; None where the process has no more cores than that."""
+    quota = quota_cores()
+    return quota if quota is not None and quota < _cores_by_affinity() else None
+
+
+def limited_cores() -> int | None:
+    """The cores that this process may use; None where those are all of the machine."""
+    cores = usable_cores()
+    return cores if cores < (os.cpu_count() or 1) else None
+
+
+def _cores_by_affinity() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

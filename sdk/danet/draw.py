@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from danet.frame import as_bgr
+
 LEFT, RIGHT, MIDDLE = (255, 144, 30), (60, 76, 255), (80, 220, 90)
 """BGR of the person's left limbs, right limbs, and those that join both sides."""
 OPAQUE_SCORE = 0.7
@@ -59,10 +61,10 @@ def draw_poses(
     with_boxes: bool = False,
     ids: NDArray[np.int64] | None = None,
 ) -> NDArray[np.uint8]:
-    """A copy of a frame with skeletons drawn on it; a limb is as opaque as its less sure end.
+    """A copy (H, W, 3) uint8 BGR of a frame with skeletons drawn on it; a limb is as opaque as its less sure end.
 
     Args:
-        frame: (H, W, 3) uint8 BGR; not changed.
+        frame: (H, W, 3) uint8 BGR; also BGRA and grey; not changed.
         keypoints: (N, K, 2) float32, frame pixels.
         scores: (N, K) float32; keypoints below `threshold` or not finite are left out, with their limbs.
         boxes: (N, 4) float32 xyxy, frame pixels; they set the line width.
@@ -71,13 +73,16 @@ def draw_poses(
         threshold: lowest score drawn.
         with_boxes: draw the boxes as well.
         ids: (N,), written at the boxes' upper left corners.
+
+    Raises:
+        InputError: a frame that cannot be used.
     """
-    canvas = np.ascontiguousarray(frame).copy()
+    canvas = as_bgr(frame).copy()
     for row, (points, confidences, box) in enumerate(zip(keypoints, scores, boxes, strict=True)):
         color = (200, 200, 200) if ids is None else id_color(int(ids[row]))
         if with_boxes:
             cv2.rectangle(canvas, _fixed(box[:2] - 0.5), _fixed(box[2:] - 0.5), color, 1, cv2.LINE_AA, _SHIFT)
-        _draw_person(canvas, points, confidences, line_width(box, frame.shape[0]), names, skeleton, threshold)
+        _draw_person(canvas, points, confidences, line_width(box, canvas.shape[0]), names, skeleton, threshold)
         if ids is not None:
             _draw_label(canvas, str(int(ids[row])), box, color)
     return canvas

@@ -133,7 +133,10 @@ class PoseEstimator:
         return self.infer_batch([(frame, boxes)])[0]
 
     def infer_batch(self, frames: Iterable[FrameAndBoxes]) -> list[Poses]:
-        """The poses of several frames, given as (frame, boxes); their persons share network batches. See `infer`."""
+        """The poses of several frames, given as (frame, boxes); their persons share network batches. See `infer`.
+
+        All frames are taken before the first is worked on: each is an array of its own, no buffer that is used again.
+        """
         with in_flight():
             return self._infer([_pair(one) for one in frames], self._still_open().do)
 
@@ -251,7 +254,8 @@ class PoseEstimator:
 
         Crops, network and decoding of neighbouring frames overlap. At most `LOOKAHEAD` frames, and one
         for each further stream, are read ahead, so a live source is not queued. An error of a frame, or
-        of the iterable itself, is raised in its turn: after the poses of the frames before it.
+        of the iterable itself, is raised in its turn: after the poses of the frames before it. Arrays are copied:
+        the iterable may use its buffer again for the next frame.
         """
         source = iter(frames)
         failure: Exception | None = None
@@ -267,7 +271,7 @@ class PoseEstimator:
                     except Exception as error:
                         failure = error
                         break
-                    pending.append(pool.submit(self._infer_streamed, frame, boxes))
+                    pending.append(pool.submit(self._infer_streamed, _kept(frame), _kept(boxes)))
                     if len(pending) == at_once:
                         yield pending.popleft().result()
                 while pending:
@@ -307,6 +311,11 @@ def _pair(given: Any) -> FrameAndBoxes:
         return given[0], given[1]
     what = f"shape {given.shape}" if isinstance(given, np.ndarray) else f"type {type(given).__name__}"
     raise InputError(f"a frame of {what} without boxes, expected pairs (frame, boxes); boxes of None: the whole frame")
+
+
+def _kept(given: Any) -> Any:
+    """What stays as it is when the caller writes the next frame into the same array."""
+    return given.copy() if isinstance(given, np.ndarray) else given
 
 
 def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, device: str) -> FoundTuning:

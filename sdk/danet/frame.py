@@ -28,10 +28,16 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
     Accepts (H, W, 3) BGR, (H, W, 4) BGRA, (H, W) and (H, W, 1) grey, of uint8, in any memory layout.
 
     Raises:
-        InputError: anything else. Float and 16-bit frames are refused since their range is a guess.
+        InputError: anything else. Float and 16-bit frames are refused since their range is a guess, and Pillow's
+            pictures since they are RGB.
     """
     if frame is None:
         raise InputError("frame of None, expected (H, W, 3) uint8; cv2.imread gives None for what it cannot read")
+    if hasattr(frame, "getbands"):
+        raise InputError(
+            f"frame of type {type(frame).__name__}, a picture of Pillow, expected (H, W, 3) uint8 BGR; "
+            'pass np.asarray(picture.convert("RGB"))[..., ::-1]'
+        )
     try:
         array = np.asarray(frame)
     except (TypeError, ValueError, RuntimeError) as error:

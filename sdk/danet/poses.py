@@ -109,13 +109,16 @@ class Poses:
     def draw(
         self, frame: NDArray[np.uint8], *, threshold: float = 0.2, boxes: bool = False, ids: bool = True
     ) -> NDArray[np.uint8]:
-        """A copy of `frame` (H, W, 3) uint8 BGR with skeletons, the surer the more opaque.
+        """A copy (H, W, 3) uint8 BGR of `frame` with skeletons, the surer the more opaque.
 
         Args:
-            frame: left as it is.
+            frame: (H, W, 3) uint8 BGR; also BGRA and grey; left as it is.
             threshold: keypoints of lower scores are left out.
             boxes: draw boxes as well.
             ids: write the ids of tracked persons.
+
+        Raises:
+            InputError: a frame that cannot be used.
         """
         return draw_poses(
             frame,

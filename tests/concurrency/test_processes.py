@@ -109,6 +109,55 @@ def test_a_forked_child_ends_by_sys_exit(file: str, request: pytest.FixtureReque
     assert done.returncode == 0, done.stderr
 
 
+FORK_WITH_DETECTOR = """
+import os, sys, time, numpy as np
+from pathlib import Path
+from danet.detectors.network import open_network
+from danet.errors import DetectorError
+
+path, backend, end_by = sys.argv[1:]
+network = open_network(Path(path), backend, 2)
+blob = np.zeros((1, 128, 96, 3), np.uint8)
+network.run(blob)
+child = os.fork()
+if child == 0:
+    status = 3
+    try:
+        network.run(blob)
+    except DetectorError as error:
+        status = 0 if "make the detector in the child" in str(error) else 4
+    del network
+    if end_by == "sys.exit":
+        sys.exit(status)
+    os._exit(status)
+end = time.monotonic() + 30
+while time.monotonic() < end:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        break
+    time.sleep(0.02)
+else:
+    os.kill(child, 9)
+    sys.exit("the child hangs")
+network.run(blob)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@forks
+@pytest.mark.parametrize(
+    ("file", "backend", "end_by"),
+    [
+        ("tiny_ir", "openvino", "os._exit"),
+        ("tiny_ir", "openvino", "sys.exit"),
+        pytest.param("tiny_onnx", "onnxruntime", "os._exit", marks=pytest.mark.needs("onnxruntime")),
+    ],
+)
+def test_fork_with_a_detector_open(file: str, backend: str, end_by: str, request: pytest.FixtureRequest) -> None:
+    done = python(FORK_WITH_DETECTOR, request.getfixturevalue(file), backend, end_by)
+    assert done.returncode == 0, done.stderr
+
+
 INTERRUPTED = """
 import sys, numpy as np
 from danet import PoseEstimator

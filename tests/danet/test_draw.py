@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from danet.draw import LEFT, MIDDLE, RIGHT, id_color, line_width, opacity
+from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS
 from danet.poses import Poses
 
@@ -48,6 +49,20 @@ def test_the_frame_is_not_changed(boxes: bool) -> None:
     assert (drawn != frame).any()
     assert drawn.shape == frame.shape
     assert drawn.dtype == np.uint8
+
+
+@pytest.mark.parametrize("channels", [4, 1, None])
+def test_frames_of_other_channels_become_bgr(channels: int | None) -> None:
+    grey = np.random.default_rng(0).integers(0, 256, (400, 400), np.uint8)
+    bgr = np.repeat(grey[:, :, None], 3, axis=2)
+    frame = {4: np.dstack((bgr, np.full_like(grey, 255))), 1: grey[:, :, None], None: grey}[channels]
+    drawn = poses_of(ARMS).draw(frame, boxes=True)
+    np.testing.assert_array_equal(drawn, poses_of(ARMS).draw(bgr, boxes=True))
+
+
+def test_what_is_no_frame_is_not_drawn_on() -> None:
+    with pytest.raises(InputError, match="frame of dtype float32"):
+        poses_of(ARMS).draw(BLACK.astype(np.float32))  # type: ignore[arg-type]
 
 
 def test_sides_have_their_colours() -> None:

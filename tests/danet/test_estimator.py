@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from danet.crop import crop_persons
 from danet.decode import decode
 from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
 from danet.estimator import LOOKAHEAD, PoseEstimator
@@ -462,6 +463,29 @@ def test_stream_keeps_the_order_when_an_early_frame_is_slow() -> None:
 
     lengths = [len(poses) for poses in estimator_of(SlowFirst()).stream(moving(2))]
     assert lengths == [1, 2]
+
+
+def test_a_stream_may_use_its_buffers_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    second_is_there = threading.Event()
+    one_person = [(frame, boxes[:1]) for frame, boxes in moving(4)]
+
+    def crop_late(*given: Any, **named: Any) -> Any:
+        assert second_is_there.wait(10)
+        return crop_persons(*given, **named)
+
+    def in_one_buffer() -> Iterator[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
+        buffer, edges = np.empty_like(FRAME), np.empty((1, 4))
+        for index, (frame, boxes) in enumerate(one_person):
+            buffer[:], edges[:] = frame, boxes
+            if index == 1:
+                second_is_there.set()
+            yield buffer, edges
+
+    estimator = estimator_of()
+    expected = [estimator.infer(frame, boxes) for frame, boxes in one_person]
+    monkeypatch.setattr("danet.estimator.crop_persons", crop_late)
+    for one, poses in zip(expected, estimator.stream(in_one_buffer()), strict=True):
+        same(poses, one)
 
 
 def test_neighbouring_frames_are_in_the_network_at_once() -> None:

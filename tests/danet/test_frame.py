@@ -59,6 +59,18 @@ def test_any_memory_layout(layout: NDArray[np.uint8]) -> None:
     np.testing.assert_array_equal(result, expected)
 
 
+@pytest.mark.needs("PIL")
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+def test_pictures_of_pillow_are_not_taken_for_bgr(mode: str) -> None:
+    from PIL import Image
+
+    picture = Image.fromarray(PICTURE[..., ::-1]).convert(mode)
+    with pytest.raises(InputError, match=r"a picture of Pillow, expected .*BGR; pass np\.asarray"):
+        as_bgr(picture)
+    if mode == "RGB":
+        np.testing.assert_array_equal(as_bgr(np.asarray(picture.convert("RGB"))[..., ::-1]), PICTURE)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16, np.int8, np.int64, bool, np.complex64])
 def test_other_dtypes_are_named(dtype: Any) -> None:
     with pytest.raises(InputError, match=rf"dtype {np.dtype(dtype)}.*expected uint8"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -49,6 +50,27 @@ def test_results_are_those_of_the_parts(
     assert json.loads(results.read_text()) == json.loads(content)
     assert part.read_text().splitlines(keepends=True) == stamp
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "results.json", "results.json.part"]
+
+    # a picture that comes before all others: each has its number of now
+    (picture_folder / "0.png").write_bytes((picture_folder / "b.png").read_bytes())
+    run([str(picture_folder), str(results), "--model", model])
+    later = json.loads(results.read_text())
+    assert [person["image_id"] for person in later] == [1] + [person["image_id"] + 1 for person in found]
+
+
+def test_a_whole_journal_is_left_alone(example: Load, tmp_path: Path) -> None:
+    # written anew, it would be lost by a kill, or a full disk, in the midst of it
+    part = tmp_path / "results.json.part"
+    line = json.dumps({"file_name": "a.png", "results": []}) + "\n"
+    part.write_text(line)
+    os.utime(part, ns=(1, 1))
+    assert example("batch_folder").finished(part) == {"a.png": []}
+    assert part.stat().st_mtime_ns == 1
+    part.write_text(line + line[:9])
+    assert example("batch_folder").finished(part) == {"a.png": []}
+    assert part.read_text() == line
+    part.unlink()
+    assert example("batch_folder").finished(part) == {}
 
 
 @pytest.mark.parametrize(

@@ -93,9 +93,12 @@ def external(location: str, path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     tensor = onnx.TensorProto(name="w", data_type=1, dims=[3], data_location=onnx.TensorProto.EXTERNAL)
     tensor.external_data.add(key="location", value=location)
-    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
-    ports = [onnx.helper.make_tensor_value_info(name, 1, [1, 4, 4, 3]) for name in "xy"]
-    graph = onnx.helper.make_graph([node], "g", ports[:1], ports[1:], [tensor])
+    nodes = [
+        onnx.helper.make_node("Cast", ["x"], ["floats"], to=1),
+        onnx.helper.make_node("Add", ["floats", "w"], ["y"]),
+    ]
+    ports = [onnx.helper.make_tensor_value_info(name, kind, [1, 4, 4, 3]) for name, kind in (("x", 2), ("y", 1))]
+    graph = onnx.helper.make_graph(nodes, "g", ports[:1], ports[1:], [tensor])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)])
     model.ir_version = 8
     path.write_bytes(model.SerializeToString())

@@ -13,6 +13,7 @@ from danet.detectors.base import Detector
 from danet.estimator import PoseEstimator
 from danet.poses import Poses
 from danet.tracking.tracker import Tracker
+from danet.video.timeline import Arrivals
 
 RATE_WINDOW = 20
 """Latest pictures over which the rate is taken."""
@@ -29,7 +30,7 @@ class LiveSession:
         self.choice = choice
         self._tracker = Tracker()
         self._ends: deque[float] = deque(maxlen=RATE_WINDOW + 1)
-        self._start = time.monotonic()
+        self._arrivals = Arrivals()
         self._lock = Lock()  # a tracker's pictures have an order
 
     @property
@@ -53,5 +54,5 @@ class LiveSession:
     def _track(self, picture: NDArray[np.uint8], estimator: PoseEstimator, detector: Detector) -> Poses:
         found = detector.detect(picture) if self._tracker.detection_due else None
         size = (picture.shape[0], picture.shape[1])
-        boxes = self._tracker.boxes(size, time.monotonic() - self._start, found)
+        boxes = self._tracker.boxes(size, self._arrivals.next(time.monotonic()), found)
         return self._tracker.update(estimator.infer(picture, boxes))

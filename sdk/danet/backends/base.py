@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 from danet.errors import ModelSpecError
 from danet.model_spec import ModelSpec, Precision
 
+EXPECTED_INPUT = (
+    "expected one N x H x W x 3 uint8 of BGR pixels, whose normalisation is in the graph; "
+    "danet benchmark --foreign FILE --exported DIR makes such a file of another tool's network"
+)
+"""For messages."""
+
 
 @runtime_checkable
 class Backend(Protocol):

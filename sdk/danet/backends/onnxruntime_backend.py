@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.backends.base import BackendOptions, LoadedModel, read_spec
-from danet.cpu import read_cpu
+from danet.backends.base import EXPECTED_INPUT, BackendOptions, LoadedModel, read_spec
+from danet.cpu import limited_cores, usable_cores
 from danet.errors import BackendError, MissingExtraError, ModelFileError
 from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY
@@ -88,15 +88,17 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     session = _open(path, options.threads)
 
     def reopen(calls: int) -> Any:
-        again = _open(path, max(1, (options.threads or read_cpu().cores) // calls))
+        again = _open(path, max(1, (options.threads or usable_cores()) // calls))
         if files_state(path) != state:
             raise ModelFileError(f"{path}: replaced since it was opened; open it again")
         return again
 
-    shapes = [one.shape for one in session.get_inputs()]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or shapes[0][3] != 3 or not session.get_outputs():
-        raise ModelFileError(f"{path}: inputs of shapes {shapes}, expected one N x H x W x 3 uint8, and an output")
-    shape = shapes[0]
+    inputs = [(one.type, one.shape) for one in session.get_inputs()]
+    kind, shape = inputs[0] if len(inputs) == 1 else ("none", [])
+    if kind != "tensor(uint8)" or len(shape) != 4 or shape[3] != 3:
+        raise ModelFileError(f"{path}: inputs {inputs}, {EXPECTED_INPUT}")
+    if not session.get_outputs():
+        raise ModelFileError(f"{path}: no output, expected heatmaps N x K x h x w; export it again")
     text = session.get_modelmeta().custom_metadata_map.get(SPEC_KEY)
     spec = None if text is None else read_spec(text, path)
     fixed = (shape[0],) if isinstance(shape[0], int) else None
@@ -108,8 +110,8 @@ def _open(path: Path, threads: int | None) -> Any:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3  # errors only; they are raised as well
     settings.inter_op_num_threads = 1
-    if threads is not None:
-        settings.intra_op_num_threads = threads
+    # by itself ONNX Runtime takes a thread for each core of the machine, also those that this process may not use
+    settings.intra_op_num_threads = threads or limited_cores() or 0
     try:
         # without the fallback, which prints on stdout and tries the same once more
         return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0)

@@ -12,10 +12,11 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from danet.backends.base import BackendOptions, LoadedModel, read_spec
+from danet.backends.base import EXPECTED_INPUT, BackendOptions, LoadedModel, read_spec
 from danet.backends.compiled_store import CompiledStore, open_store
 from danet.backends.heap_trim import trim_heap
 from danet.backends.request_pools import RequestPools
+from danet.cpu import cores_by_quota
 from danet.errors import BackendError, ModelFileError
 from danet.ir_file import check_seal
 from danet.model_files import files_state
@@ -181,9 +182,10 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
         ) from error
     if path.suffix.lower() == ".xml":
         check_seal(path)  # after the reading: files that are replaced meanwhile are noticed
-    shape = model.input(0).partial_shape if len(model.inputs) == 1 else None
-    if shape is None or shape.rank.is_dynamic or len(shape) != 4 or not shape[3].is_static or len(shape[3]) != 3:
-        raise ModelFileError(f"{path}: inputs {[str(one) for one in model.inputs]}, expected one N x H x W x 3 uint8")
+    if not _takes_pixels(model):
+        given = [f"{one.element_type.get_type_name()} {one.partial_shape}" for one in model.inputs]
+        raise ModelFileError(f"{path}: inputs {given}, {EXPECTED_INPUT}")
+    shape = model.input(0).partial_shape
     # not for ONNX, whose weights may lie in files that nobody hashes, nor for devices whose drivers no name tells apart
     kept = options.keep_compiled and path.suffix.lower() == ".xml" and options.device == "CPU"
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
@@ -194,6 +196,14 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     rest = options.precision or "fp32"
     arithmetic = f"int8, rest {rest}" if quantized else rest
     return LoadedModel(backend, _spec(model, path), arithmetic, fixed, options.streams)
+
+
+def _takes_pixels(model: Any) -> bool:
+    """Whether uint8 pixels are asked for: OpenVINO would cast them to anything else, and nobody normalise them."""
+    if len(model.inputs) != 1 or model.input(0).element_type != ov.Type.u8:
+        return False
+    shape = model.input(0).partial_shape
+    return bool(shape.rank.is_static and len(shape) == 4 and shape[3].is_static and len(shape[3]) == 3)
 
 
 def _spec(model: Any, path: Path) -> ModelSpec | None:
@@ -233,6 +243,8 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
         # and gives 3 % of the speed to shares, 9 % to one person (docs/performance.md).
         if options.streams > 1 and _can_leave_tokenizer():
             config |= _WITHOUT_TOKENIZER
-    if options.threads is not None:
-        config["INFERENCE_NUM_THREADS"] = options.threads
+    # OpenVINO sees which cores the process may use, but not how much of their time
+    threads = options.threads or (cores_by_quota() if options.device == "CPU" else None)
+    if threads is not None:
+        config["INFERENCE_NUM_THREADS"] = threads
     return config

@@ -33,7 +33,7 @@ def _run(options: argparse.Namespace) -> int:
     from danet.estimator import PoseEstimator
     from danet.model_files import model_files
 
-    path = embedded_model(options.model) or Path(options.model)
+    path = embedded_model(options.model, options.backend) or Path(options.model)
     cpu = read_cpu()
     with PoseEstimator(options.model, backend=options.backend) as estimator:
         spec, precision, tuning = estimator.spec, estimator.precision, estimator.tuning

@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
     from danet.tuning.saved import save_tuning
     from danet.tuning.search import Plan, Search
 
-    path = model_path(options.model)
+    path = model_path(options.model, options.backend)
     persons = tuple(sorted(set(options.persons)))
     most_moved = MOST_MOVED if options.max_moved is None else options.max_moved
     plan = Plan(persons, options.seconds, tuple(dict.fromkeys(options.threads)), most_moved)

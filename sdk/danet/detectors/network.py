@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,9 +50,22 @@ class Network(Protocol):
         """The outputs in the file's order, the caller's to keep.
 
         Raises:
-            DetectorError: the runtime refused the input or failed.
+            DetectorError: the runtime refused the input or failed, or another process opened the network.
         """
         ...
+
+
+def refuse_in_child(opened_in: int) -> None:
+    """Keeps a network from being run in a process that was forked off the one that opened it (its id).
+
+    Raises:
+        DetectorError: this is such a process.
+    """
+    if opened_in != os.getpid():
+        raise DetectorError(
+            f"the detector was made in process {opened_in} and process {os.getpid()} was forked off since, without the "
+            "threads that run it; make the detector in the child, or start it by 'spawn'"
+        )
 
 
 class OpenNetwork(Protocol):

@@ -49,7 +49,8 @@ class OnnxDetector:
         mean: three numbers in the network's colour order.
         std: three numbers in the network's colour order.
 
-    Safe to call from several threads.
+    Safe to call from several threads. Of the process that made it: a forked child makes its own
+    (docs/concurrency.md).
 
     Raises:
         DetectorError: no such file, damaged, no detector, or not recognised.
@@ -111,7 +112,7 @@ class OnnxDetector:
 
         Raises:
             InputError: a frame that cannot be used.
-            DetectorError: the network failed, or gave what its head does not.
+            DetectorError: the network failed, gave what its head does not, or another process made the detector.
         """
         picture = as_bgr(frame)
         size = (picture.shape[0], picture.shape[1])

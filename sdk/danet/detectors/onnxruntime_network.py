@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.detectors.network import Network, NetworkFacts, TensorFacts
+from danet.cpu import limited_cores
+from danet.detectors.network import Network, NetworkFacts, TensorFacts, refuse_in_child
 from danet.errors import DetectorError, MissingExtraError
+from danet.forked import keep_in_children
 from danet.printable import reason
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
@@ -19,17 +22,20 @@ class OnnxRuntimeNetwork:
     """One session; sessions may be run from several threads."""
 
     def __init__(self, session: Any) -> None:
-        self._session = session
+        self._opened = session
         self.facts = NetworkFacts(
             tuple(_tensor(one) for one in session.get_inputs()),
             tuple(_tensor(one) for one in session.get_outputs()),
             session.get_modelmeta().custom_metadata_map,
         )
+        self._process = os.getpid()
+        keep_in_children(self)
 
     def run(self, blob: NDArray[Any]) -> list[NDArray[Any]]:
         """See `Network`."""
+        refuse_in_child(self._process)
         try:
-            outputs: list[NDArray[Any]] = self._session.run(None, {self.facts.inputs[0].name: blob})
+            outputs: list[NDArray[Any]] = self._opened.run(None, {self.facts.inputs[0].name: blob})
         except Exception as error:  # its classes share no base but Exception
             raise DetectorError(f"ONNX Runtime failed on an input of {blob.shape} ({reason(error)})") from error
         return outputs
@@ -46,8 +52,7 @@ def load(path: Path, threads: int | None) -> Network:
     settings.inter_op_num_threads = 1
     # Its threads would spin for the next frame and take the cores from the pose model, which runs then.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    if threads is not None:
-        settings.intra_op_num_threads = threads
+    settings.intra_op_num_threads = threads or limited_cores() or 0  # as in danet.backends.onnxruntime_backend
     try:
         # without the fallback, which prints on stdout and tries the same once more
         session = onnxruntime.InferenceSession(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
-from danet.detectors.network import Network, NetworkFacts, TensorFacts
+from danet.cpu import cores_by_quota
+from danet.detectors.network import Network, NetworkFacts, TensorFacts, refuse_in_child
 from danet.errors import DetectorError
+from danet.forked import keep_in_children
 from danet.model_spec import SPEC_KEY
 from danet.openvino_core import openvino_core
 from danet.printable import last_line
@@ -28,13 +31,17 @@ class OpenVinoNetwork:
         )
         # Pinned to float32: on CPUs with AMX or AVX512-BF16 OpenVINO would choose bfloat16 by itself.
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": ov.Type.f32, "PERFORMANCE_HINT": "LATENCY"}
-        if threads is not None:
-            config["INFERENCE_NUM_THREADS"] = threads
+        if used := threads or cores_by_quota():  # which OpenVINO does not see
+            config["INFERENCE_NUM_THREADS"] = used
         self._compiled = openvino_core().compile_model(model, "CPU", config)
         self._idle: deque[Any] = deque()
+        self._opened = self._compiled, self._idle
+        self._process = os.getpid()
+        keep_in_children(self)
 
     def run(self, blob: NDArray[Any]) -> list[NDArray[Any]]:
         """See `Network`."""
+        refuse_in_child(self._process)
         try:
             request = self._idle.pop()
         except IndexError:

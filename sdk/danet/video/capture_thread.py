@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,8 @@ FAILING_S = 1.0
 """Reads that give nothing for this long are a lost connection; until then, damaged packets or no frame yet."""
 AGAIN_S = 0.01
 """Pause between two such reads."""
+ENDING_S = 1.0
+"""How long the end of the program waits for cameras that nobody has closed."""
 
 T = TypeVar("T")
 
@@ -142,3 +145,16 @@ class CaptureThread(threading.Thread):
             return call()
         finally:
             self._due = None
+
+
+def _end_all() -> None:
+    """Free the cameras: a daemon thread that is within OpenCV when Python ends may take the process down."""
+    running = [thread for thread in threading.enumerate() if isinstance(thread, CaptureThread)]
+    for thread in running:
+        thread.stopping.set()
+    end = time.monotonic() + ENDING_S
+    for thread in running:
+        thread.join(max(0.0, end - time.monotonic()))
+
+
+atexit.register(_end_all)

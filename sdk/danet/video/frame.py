@@ -15,7 +15,7 @@ class Frame:
     """One picture of a source and when it was taken."""
 
     image: NDArray[np.uint8]
-    """(H, W, 3) uint8 BGR."""
+    """(H, W, 3) uint8 BGR; its own, no buffer that is used again: frames are read ahead."""
     index: int
     """0, 1, 2, ...: its place in the source; a live source that drops frames counts those too."""
     time_s: float

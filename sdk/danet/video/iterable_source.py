@@ -15,7 +15,8 @@ class IterableSource:
     """Pictures, or Frames, out of an iterable.
 
     Args:
-        items: pictures as `danet.frame.as_bgr` takes them, which get time stamps by `fps`; or Frames, left as they are.
+        items: pictures as `danet.frame.as_bgr` takes them, which get time stamps by `fps` and are copied, so that all
+            may come in one buffer; or Frames, left as they are.
         fps: pictures to a second, for time stamps.
     """
 
@@ -39,7 +40,7 @@ class IterableSource:
         for index, item in enumerate(self._items):
             if self._closed:
                 return
-            yield item if isinstance(item, Frame) else Frame(as_bgr(item), index, index * self._interval)
+            yield item if isinstance(item, Frame) else Frame(as_bgr(item).copy(), index, index * self._interval)
 
     def close(self) -> None:
         """End iterations, and the generator if it is one. Closing twice does no harm."""

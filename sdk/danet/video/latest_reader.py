@@ -13,6 +13,7 @@ from danet.errors import DanetError, SourceError
 from danet.frame import as_bgr
 from danet.video.capture_thread import CaptureThread, Connect, Limits
 from danet.video.frame import Frame
+from danet.video.timeline import Arrivals
 
 POLL_S = 0.1
 """How often a waiting iteration looks whether the camera hangs."""
@@ -62,11 +63,15 @@ class LatestFrameReader:
         self._newest: Frame | None = None
         self._asked_for = False
         self._count = 0
-        self._first_at: float | None = None
+        self._arrivals = Arrivals()
         self._last_at = time.monotonic()
         self._hung: list[CaptureThread] = []
         self._thread = self._new_thread()
-        self._await_connection()
+        try:
+            self._await_connection()
+        except BaseException:  # Ctrl-C as well: nobody else could free the camera
+            self.close()
+            raise
 
     def _new_thread(self) -> CaptureThread:
         """From now on what other threads tell is not listened to."""
@@ -80,7 +85,6 @@ class LatestFrameReader:
             connected, failure = self._connections > 0, self._failure
         if connected:
             return
-        self.close()
         if isinstance(failure, DanetError):
             raise failure
         reason = f"raised {_text(failure)}" if failure else f"did not return within {self.limits.open_s:g} s"
@@ -159,10 +163,8 @@ class LatestFrameReader:
             self._last_at = now
             if not self._asked_for:
                 return
-            if self._first_at is None:
-                self._first_at = now
             self.dropped += self._newest is not None
-            self._newest = Frame(image, self._count, now - self._first_at)
+            self._newest = Frame(image, self._count, self._arrivals.next(now))
             self._count += 1
             self._news.notify_all()
 

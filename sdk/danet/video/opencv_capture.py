@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import cv2
 
@@ -74,7 +73,8 @@ def open_address(address: str, read_s: float) -> cv2.VideoCapture:
     if capture is None:
         raise SourceError(
             f"{without_password(address)}: no video can be opened there (waited for up to {OPEN_S:.0f} s); check the "
-            "address, user and password, and that the device is on and can be reached"
+            "address, user and password (signs such as @ / ? # percent-encoded), and that the device is on and can be "
+            "reached"
         )
     return capture
 
@@ -110,9 +110,9 @@ def stated_frames(capture: cv2.VideoCapture) -> int | None:
 
 
 def without_password(address: str) -> str:
-    """An address for messages and logs: user and password are left out."""
-    try:
-        parts = urlsplit(address)
-    except ValueError:
-        return address
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    """An address for messages and logs: user and password are left out.
+
+    With a part of the path where that holds an @: a password may hold anything, / and @ too.
+    """
+    scheme, mark, rest = address.partition("://")
+    return scheme + mark + rest.rpartition("@")[2]

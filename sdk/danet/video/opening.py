@@ -24,6 +24,7 @@ from danet.video.frame import Source
 from danet.video.iterable_source import IterableSource
 from danet.video.latest_reader import LatestFrameReader
 from danet.video.looped_source import LoopedSource
+from danet.video.opencv_capture import without_password
 from danet.video.paced_capture import PacedCapture
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -109,7 +110,13 @@ def _is_address(source: str | os.PathLike[str]) -> bool:
 
 
 def _address(address: str, live: bool | None, limits: Limits | None) -> Source:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # whose text may hold the password
+        raise InputError(
+            f"{without_password(address)}: an address that cannot be taken apart; percent-encode the password, "
+            "[ as %5B for instance"
+        ) from None
     if parts.scheme.lower() == "file":
         return FileSource(Path(unquote(parts.path)))
     if live is None and parts.scheme.lower() in FINITE_SCHEMES:

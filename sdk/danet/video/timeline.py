@@ -8,6 +8,26 @@ RESTART_S = 1.0
 """A step back by more than this is a new count (joined recordings), a smaller one a frame out of order."""
 
 
+LEAST_STEP_S = 0.001
+"""Between two frames that arrive in the same moment of the clock: Windows's may stand still for 16 ms."""
+
+
+class Arrivals:
+    """Seconds since the first frame of a live source."""
+
+    def __init__(self) -> None:
+        self._first: float | None = None
+        self._last = 0.0
+
+    def next(self, now: float) -> float:
+        """The time of a frame that arrives at `now`, seconds of a monotonic clock; always more than the last one's."""
+        if self._first is None:
+            self._first = now
+        else:
+            self._last = max(now - self._first, self._last + LEAST_STEP_S)
+        return self._last
+
+
 class Timeline:
     """Seconds since the first frame.
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
+from danet.app import live
 from danet.app.engines import Engines
 from danet.app.live import LiveSession
 from danet.detectors.base import CallableDetector
@@ -25,6 +28,15 @@ def test_persons_keep_their_ids_and_the_detector_runs_now_and_then(engines: Engi
     assert [list(poses.ids) for poses in found[2:] if poses.ids is not None] == [[1]] * 4
     assert 1 <= len(runs) < 6
     assert session.fps > 0
+
+
+def test_pictures_of_one_moment(engines: Engines, portrait: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of some systems stands still for 16 ms."""
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: 7.0))
+    picture, session = read_picture(portrait), LiveSession(("danet72",))
+    with engines.estimator("danet72", "openvino") as estimator:
+        found = [session.step(picture, estimator, CallableDetector(lambda _: [PORTRAIT_BOX])) for _ in range(3)]
+    assert [len(poses) for poses in found[1:]] == [1, 1]
 
 
 def test_without_a_detector_the_whole_picture_is_one_person(engines: Engines, portrait: Path) -> None:

@@ -16,6 +16,7 @@ from danet.backends import openvino_backend
 from danet.backends.base import BackendOptions
 from danet.backends.openvino_backend import OpenVinoBackend
 from danet.backends.registry import load_model
+from danet.errors import ModelFileError
 
 GOLDEN = Path(__file__).parents[2] / "compatibility/golden/version-1"
 
@@ -157,6 +158,22 @@ def test_wrong_heatmaps_differ_by_more_than_is_allowed(crops: np.ndarray) -> Non
     assert openvino_backend._difference(answering(1.5), answering(1), crops) > openvino_backend.MOST_DIFFERENT
     assert openvino_backend._difference(answering(0), answering(0), crops) == 0
     assert not openvino_backend._difference(answering(np.nan), answering(1), crops) <= openvino_backend.MOST_DIFFERENT
+
+
+@pytest.mark.parametrize(
+    ("shape", "kind", "told"),
+    [
+        ([-1, 128, 96, 3], np.float32, r"f32 \[\?,128,96,3\]"),
+        ([-1, 3, 128, 96], np.float32, r"f32 \[\?,3,128,96\]"),
+        ([-1, 3, 128, 96], np.uint8, r"u8 \[\?,3,128,96\]"),
+        ([-1, 128, 96], np.uint8, r"u8 \[\?,128,96\]"),
+    ],
+)
+def test_inputs_that_are_no_pixels(shape: list[int], kind: type, told: str, tmp_path: Path) -> None:
+    images = opset13.parameter(shape, kind)
+    ov.save_model(ov.Model([opset13.relu(opset13.convert(images, np.float32))], [images], "m"), tmp_path / "m.xml")
+    with pytest.raises(ModelFileError, match=rf"{told}.*normalisation is in the graph.*--foreign"):
+        load_model(tmp_path / "m.xml", None, BackendOptions())
 
 
 def test_an_openvino_that_knows_no_tokenizer_is_left_alone(

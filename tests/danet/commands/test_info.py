@@ -96,6 +96,11 @@ def test_embedded_model(danet: Danet) -> None:
     assert found["spec"]["metrics"]
 
 
+@pytest.mark.needs("ai_edge_litert")
+def test_embedded_model_of_another_backend(danet: Danet) -> None:
+    assert facts(danet("info", "danet72", "--backend", "tflite", "--json", "-"))["file"].endswith("danet72.tflite")
+
+
 @pytest.mark.parametrize("part", [".xml", ".bin"])
 def test_cut_model(danet: Danet, cut: Any, tiny_ir: Path, part: str) -> None:
     assert "tiny.xml" in danet("info", cut(tiny_ir, part)).error()

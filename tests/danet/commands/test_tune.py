@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from danet.embedded import embedded_model
 from danet.model_files import model_sha256
 from danet.tuning import contenders, saved, search
 from danet.tuning.record import LoadFigure, PrecisionFigure, Tuning
@@ -89,6 +90,13 @@ def test_options_reach_the_search(danet: Danet, model: Path, plans: list[search.
     arguments = ("--persons", 4, 2, 4, "--threads", 2, 1, "--seconds", 5, "--max-moved", 0.5)
     assert danet("tune", model, *arguments).status == 0
     assert plans == [search.Plan((2, 4), 5.0, (2, 1), 0.5)]
+
+
+def test_embedded_model_of_another_backend(danet: Danet, plans: list[search.Plan]) -> None:
+    content = json.loads(danet("tune", "danet72", "--backend", "tflite", "--json", "-").out)
+    tflite = embedded_model("danet72", "tflite")
+    assert tflite is not None
+    assert content["model_sha256"] == model_sha256(tflite)
 
 
 def test_kept_where_info_and_the_estimator_find_it(danet: Danet, model: Path, plans: list[search.Plan]) -> None:

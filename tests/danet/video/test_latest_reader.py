@@ -6,13 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import pairwise
 from queue import Queue
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.concurrency.work import python
 
 from danet.errors import InputError, SourceError
+from danet.video import latest_reader
 from danet.video.capture_thread import Limits
 from danet.video.frame import Source
 from danet.video.latest_reader import MOST_HUNG, LatestFrameReader
@@ -166,6 +170,62 @@ def test_a_camera_that_cannot_be_opened_at_first(camera: Camera, open_reader: Op
     with pytest.raises(SourceError, match=r"^camera 0 cannot be opened: it sleeps$"):
         open_reader()
     assert camera.connections == 2
+
+
+def test_interrupted_while_it_is_opened_it_frees_the_camera(camera: Camera) -> None:
+    freed = threading.Event()
+
+    class Working(Steady):
+        def release(self) -> None:
+            freed.set()
+
+    class Interrupted(LatestFrameReader):
+        def _await_connection(self) -> None:
+            super()._await_connection()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted(lambda: Working(camera), limits=QUICK)
+    assert freed.wait(15)
+
+
+FORGOTTEN = """
+import time
+import numpy as np
+from danet.video.latest_reader import LatestFrameReader
+
+class Camera:
+    def read(self):
+        time.sleep(0.01)
+        return True, np.zeros((8, 8, 3), np.uint8)
+
+    def release(self):
+        print("released", flush=True)
+
+reader = LatestFrameReader(Camera)
+next(iter(reader))
+"""
+
+
+def test_the_end_of_the_program_frees_a_camera_that_nobody_closed() -> None:
+    done = python(FORGOTTEN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "released\n", "")
+
+
+def test_frames_of_one_moment_have_different_times(
+    camera: Camera, open_reader: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of some systems stands still for 16 ms."""
+    reader = open_reader()
+    frames = iter(reader)
+    threading.Timer(0.2, camera.give, [0]).start()
+    times = [next(frames).time_s]
+    still = time.monotonic()
+    monkeypatch.setattr(latest_reader, "time", SimpleNamespace(monotonic=lambda: still))
+    for index in range(1, 4):
+        camera.give(index)
+        times.append(next(frames).time_s)
+    assert all(one < other for one, other in pairwise(times))
 
 
 def test_a_camera_that_hangs_while_it_is_opened(camera: Camera, open_reader: Open) -> None:

@@ -20,6 +20,7 @@ from danet.video.folder_source import FolderSource, natural_key
 from danet.video.frame import Frame, Source
 from danet.video.iterable_source import IterableSource
 from danet.video.latest_reader import LatestFrameReader
+from danet.video.opencv_capture import without_password
 from danet.video.opening import open_source
 
 from .conftest import number_of, numbered, open_handles, write_cv2
@@ -116,6 +117,17 @@ def test_arrays_and_frames() -> None:
     assert next(iter(grey)).image.shape == (96, 128, 3)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pictures_in_one_buffer(channels: int) -> None:
+    def in_one_buffer() -> Iterator[Any]:
+        buffer = np.empty((96, 128, channels), np.uint8)
+        for index in range(3):
+            buffer[:] = numbered(index)[:, :, :1]
+            yield buffer
+
+    assert [number_of(frame.image) for frame in list(open_source(in_one_buffer()))] == [0, 1, 2]
+
+
 def test_an_item_that_is_no_picture() -> None:
     frames = iter(open_source([numbered(0), None]))
     next(frames)
@@ -167,6 +179,8 @@ def test_a_source_is_given_back() -> None:
         ([], {"fps": 0.0}, InputError, "fps 0.0, expected a number above 0"),
         (iter([]), {"loop": True}, InputError, "list_iterator cannot be repeated"),
         ("rtsp://me:secret@127.0.0.1:1/x", {}, SourceError, "rtsp://127.0.0.1:1/x: no video can be opened there"),
+        ("rtsp://me:secret[1@h/s", {}, InputError, "rtsp://h/s: an address that cannot be taken apart; percent-encode"),
+        ("rtsp://me:[secret]@h/s", {}, InputError, "rtsp://h/s: an address that cannot be taken apart; percent-encode"),
         ("http://127.0.0.1:1/x.mp4", {}, SourceError, "http://127.0.0.1:1/x.mp4: no video can be opened there"),
         ("file:///none.mp4", {}, SourceError, "/none.mp4: no such file"),
     ],
@@ -176,6 +190,25 @@ def test_what_cannot_be_opened(source: Any, options: dict[str, Any], error: type
         open_source(source, **options)
     assert str(caught.value).startswith(message)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://192.168.1.10/stream?channel=1#a", "rtsp://192.168.1.10/stream?channel=1#a"),
+        ("rtsp://admin:secret@192.168.1.10:554/stream", "rtsp://192.168.1.10:554/stream"),
+        ("rtsp://admin:se#cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
+        ("rtsp://admin:se/cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
+        ("rtsp://admin:se?cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
+        ("rtsp://admin:se@cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
+        ("rtsp://admin:se[cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
+        ("rtsp://admin:se://cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
+        ("rtsp://admin:secret@192.168.1.10/a@2", "rtsp://2"),
+        ("RTSP://secret@[::1]/stream", "RTSP://[::1]/stream"),
+    ],
+)
+def test_passwords_are_not_shown(address: str, shown: str) -> None:
+    assert without_password(address) == shown
 
 
 def test_an_empty_folder(tmp_path: Path) -> None:
