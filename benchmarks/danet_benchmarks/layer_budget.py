@@ -11,7 +11,6 @@ faster than the memory allows. The figures in docs/performance.md come from here
 from __future__ import annotations
 
 import argparse
-import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +27,7 @@ from danet.cpu import read_cpu
 from danet.opened_model import model_path
 from danet_benchmarks.graph_cost import multiply_adds
 from danet_benchmarks.peaks import measure_peaks
+from danet_calibration.running_means import means_after
 
 ROUNDS, WARM_UP = 30, 5
 COPY_BYTES = 64 << 20
@@ -68,7 +68,7 @@ class Peaks:
 
 
 def measure_layers(path: Path, batch: int, threads: int) -> list[Layer]:
-    """The layers of a model as OpenVINO executes them, medians of `ROUNDS` calls."""
+    """The layers of a model as OpenVINO executes them, means of `ROUNDS` calls after `WARM_UP` others."""
     model = ov.Core().read_model(path)
     shape = [batch, *(side.get_length() for side in list(model.input(0).partial_shape)[1:])]
     model.reshape({0: shape})
@@ -83,17 +83,18 @@ def measure_layers(path: Path, batch: int, threads: int) -> list[Layer]:
     compiled = ov.Core().compile_model(model, "CPU", config)
     request = compiled.create_infer_request()
     crops = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    times: dict[str, list[float]] = {}
-    for number in range(WARM_UP + ROUNDS):
-        request.infer({0: crops})
-        if number >= WARM_UP:
-            for info in request.get_profiling_info():
-                times.setdefault(info.node_name, []).append(1e3 * info.real_time.total_seconds())
+    counted: list[dict[str, float]] = []
+    for calls in (WARM_UP, ROUNDS):
+        for _ in range(calls):
+            request.infer({0: crops})
+        counted.append({one.node_name: 1e3 * one.real_time.total_seconds() for one in request.get_profiling_info()})
+    warm, all_calls = counted
+    times = means_after(warm, all_calls, WARM_UP, WARM_UP + ROUNDS)
     nodes = compiled.get_runtime_model().get_ordered_ops()
     return [_layer(node, counts, times) for node in nodes if node.get_friendly_name() in times]
 
 
-def _layer(node: Any, counts: dict[str, int], times: dict[str, list[float]]) -> Layer:
+def _layer(node: Any, counts: dict[str, int], times: dict[str, float]) -> Layer:
     info = node.get_rt_info()
     names = info["originalLayersNames"].astype(str).split(",")
     moved = sum(_size(port.get_shape(), port.get_element_type()) for port in (*node.inputs(), node.output(0)))
@@ -102,7 +103,7 @@ def _layer(node: Any, counts: dict[str, int], times: dict[str, list[float]]) -> 
         info["primitiveType"].astype(str),
         sum(counts.get(name, 0) for name in names),
         moved,
-        statistics.median(times[node.get_friendly_name()]),
+        times[node.get_friendly_name()],
     )
 
 

@@ -141,7 +141,7 @@ class Speed:
     peak_rss_mib: float
     """Of a process of its own that opens the file and infers, before others share its memory."""
     cpu_s_per_person: float
-    """Processor seconds, all threads, end to end."""
+    """Processor seconds, all threads, end to end, of the timed frames."""
     share_of_peak: float | None
     """Multiply-adds a second over the machine's peak at the network's arithmetic; None where either is unknown."""
 

@@ -90,11 +90,11 @@ class Runner:
             BackendError: an answer differs from the warm-up's.
         """
         network_pps = self._measure_network(least)
-        start = time.process_time()
-        end_to_end = tuple(self._measure_frames(scenes, least) for scenes in self._scenes)
-        seconds = time.process_time() - start
+        measured = [self._measure_frames(scenes, least) for scenes in self._scenes]
+        end_to_end = tuple(one for one, _ in measured)
+        cpu_s = sum(seconds for _, seconds in measured)
         persons = sum(len(one.latencies_ms) * one.persons for one in end_to_end)
-        return Round(network_pps, end_to_end, self._measure_stages(self._scenes[-1], least), seconds / persons)
+        return Round(network_pps, end_to_end, self._measure_stages(self._scenes[-1], least), cpu_s / persons)
 
     def _measure_network(self, least: Least) -> float:
         """Persons per second through the network, with the case's number of calls in flight."""
@@ -116,15 +116,18 @@ class Runner:
         calls = _repeat(lambda: self._estimator.heatmaps(self._crops), least, len(self._crops))
         return deque(enumerate(calls, 1), maxlen=1)[0]  # keeps the last alone
 
-    def _measure_frames(self, scenes: Scenes, least: Least) -> FrameRound:
+    def _measure_frames(self, scenes: Scenes, least: Least) -> tuple[FrameRound, float]:
+        """The frames after an untimed one, and the processor seconds, of all threads, that they took together."""
         frames = cycle(scenes.frames)
         self._estimator.infer(*scenes.frames[0])
+        start = time.process_time()
         timed = list(_repeat(lambda: _timed(lambda: self._estimator.infer(*next(frames))), least, scenes.persons))
+        cpu_s = time.process_time() - start
         for (_, poses), expected in zip(timed, cycle(self._poses[scenes.persons]), strict=False):
             _check_poses(poses, expected)
         seconds = [one for one, _ in timed]
         pps = len(seconds) * scenes.persons / sum(seconds)
-        return FrameRound(scenes.persons, pps, tuple(1000 * one for one in seconds))
+        return FrameRound(scenes.persons, pps, tuple(1000 * one for one in seconds)), cpu_s
 
     def _measure_stages(self, scenes: Scenes, least: Least) -> Stages:
         """Wall time to a person of the functions that `PoseEstimator.infer` is made of."""

@@ -26,7 +26,7 @@ from danet_evaluation.coco import KeypointDataset
 from danet_evaluation.evaluate import run
 
 RANKING_PICTURES = 100
-"""Pictures of the validation data on which NNCF ranks the operations."""
+"""Pictures, of those that it is tuned on, on which NNCF ranks the operations."""
 
 
 def control_accuracy(
@@ -34,21 +34,19 @@ def control_accuracy(
     operations: Sequence[Placed],
     strategy: Strategy,
     calibration: Calibration,
-    validation: KeypointDataset,
+    tuning: KeypointDataset,
     spec: ModelSpec,
     max_drop: float,
 ) -> Any:
     """A quantized copy of an OpenVINO or ONNX model, with as much in float as `max_drop` asks for.
 
-    The result may still lose more: NNCF stops where nothing is left to give back.
-
-    Raises:
-        BudgetSpentError: the minutes are over.
+    The result may still lose more: NNCF stops where nothing is left to give back, and `tuning` is not what the file is
+    measured on.
     """
-    pictures = [image_id for image_id, _, _ in validation.images()]
+    pictures = [image_id for image_id, _, _ in tuning.images()]
 
     def validate(model: Any, image_ids: Iterable[int]) -> tuple[float, None]:
-        part = validation.of_images(set(image_ids))
+        part = tuning.of_images(set(image_ids))
         progress = calibration.watch.task("accuracy control", len(part.persons))
         with PoseEstimator(spec.name, spec=spec, backend=_runner(model)) as estimator:
             return run(estimator, part, None, progress).evaluation.figures.ap, None

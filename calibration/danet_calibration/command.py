@@ -39,7 +39,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="file name without suffix; the model's name with -int8 if not given")
     parser.add_argument("--samples", metavar="N", type=positive, default=SAMPLES, help=f"crops ({SAMPLES})")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of crops (0)")
-    parser.add_argument("--minutes", type=not_negative, help="stop trying after so many; a rerun goes on (no limit)")
+    parser.add_argument("--minutes", type=not_negative, help="begin no step after so many; a rerun goes on (no limit)")
     parser.add_argument(
         "--rendered",
         metavar="N",

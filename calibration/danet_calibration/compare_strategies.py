@@ -12,7 +12,6 @@ docs/quantization.md come from here.
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +35,7 @@ from danet_calibration.strategy import Strategy
 from danet_calibration.watch import Watch
 from danet_calibration.workspace import FOLDER, Workspace, key_of
 from danet_converters.export import written_whole
+from danet_converters.turns import TIMED, Contender, race
 
 DEFAULT = Strategy()
 
@@ -74,7 +74,6 @@ STRATEGIES = {
     "weights of 7 bits in the first layer": replace(DEFAULT, weight_bits="7 in the first layer"),
 }
 BATCHES = (1, 8)
-WARM_UP = 3
 ERROR_PERSONS = 200
 """Of each data set whose heatmaps are compared with the float model's."""
 
@@ -95,7 +94,7 @@ def main() -> None:
     print(
         f"{read_cpu().name}, {', '.join(read_cpu().features)}; {options.threads or read_cpu().cores} threads; "
         f"{', '.join(f'{len(data.persons)} persons of {data.name}' for data in job.validations)}; "
-        f"medians of {options.rounds} interleaved rounds; {time.strftime('%F')}"
+        f"medians of {options.rounds} interleaved rounds of {TIMED} calls; {time.strftime('%F')}"
     )
     heads = [f"AP, {data.name} | drop | heatmap error" for data in job.validations]
     print(f"| strategy | {' | '.join(heads)} | MB | PPS ratio, batch 1 | PPS ratio, batch 8 |")
@@ -133,13 +132,14 @@ def _open(options: argparse.Namespace, watch: Watch) -> Job:
     data = find_data(DataChoice(options.data, samples=options.samples, rendered=options.rendered, limit=options.limit))
     crops = cut_crops(data.chosen, float_model.spec, options.out / "crops", watch.task("crops", len(data.chosen)))
     calibration = Calibration(crops, Workspace(options.out / FOLDER), watch)
-    return prepare(wanted, float_model, calibration, data.validations, 0.0, options.out)
+    return prepare(wanted, float_model, calibration, data, 0.0, options.out)
 
 
 def _measured(job: Job, name: str, strategy: Strategy, out: Path) -> tuple[Path, tuple[float, ...]]:
     """The file of a strategy, made where an earlier run did not, and its AP."""
     path = out / f"{key_of(*job.key, strategy.to_dict())}{job.format.suffixes[0]}"
     if not path.is_file():
+        job.calibration.watch.begin_step()
         graph = quantized(job, strategy)
         with written_whole(path, job.format.suffixes) as written:
             job.format.write(graph, replace(job.float_model.spec, precision="int8"), written)
@@ -171,17 +171,12 @@ def _heatmaps(path: Path, crops: CalibrationCrops) -> NDArray[np.float32]:
 
 def _speeds(files: dict[str, Path], crops: NDArray[np.uint8], rounds: int, threads: int | None) -> dict[str, float]:
     """Persons per second of each file on one batch, the files run in turn."""
-    backends = {name: load_model(path, None, BackendOptions(threads=threads)).backend for name, path in files.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in files}
-    for number in range(WARM_UP + rounds):
-        for name, backend in backends.items():
-            start = time.perf_counter()
-            backend.run(crops)
-            if number >= WARM_UP:
-                seconds[name].append(time.perf_counter() - start)
-    for backend in backends.values():
-        backend.close()
-    return {name: len(crops) / statistics.median(found) for name, found in seconds.items()}
+    options = BackendOptions(threads=threads)
+    rows = [Contender(name, load_model(path, None, options).backend, crops) for name, path in files.items()]
+    race(rows, rounds)
+    for row in rows:
+        row.backend.close()
+    return {row.label: row.persons_per_second for row in rows}
 
 
 if __name__ == "__main__":

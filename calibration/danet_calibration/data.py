@@ -1,15 +1,18 @@
-"""What a model is calibrated on, and what its accuracy is measured on: never the same pictures."""
+"""What a model is calibrated on, tuned on, and measured on: never the same pictures, where there are enough."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from danet.errors import InputError
 from danet_calibration.candidates import (
+    RENDERED_SPAN,
     Candidate,
     dataset_candidates,
     folder_candidates,
@@ -20,11 +23,15 @@ from danet_calibration.candidates import (
 from danet_calibration.sampling import choose
 from danet_evaluation.coco import KeypointDataset, load_split
 from danet_evaluation.predict import Progress, silent
-from danet_evaluation.rendered import rendered_dataset
+from danet_evaluation.rendered import FIRST_SEED, rendered_dataset
 
 CALIBRATION_SPLIT, VALIDATION_SPLIT = "train", "val"
 RENDERED_PERSONS = 300
 """Measured on where there is no annotated data."""
+TUNING_PERSONS = 500
+"""At most, to choose by which layers stay in float."""
+LEAST_TUNING = 100
+"""Fewer tell no layers apart."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +71,13 @@ class Data:
     chosen: tuple[Candidate, ...]
     validations: tuple[KeypointDataset, ...]
     """The annotated one first."""
+    tuning: KeypointDataset
+    """What the ladder's last rungs choose by: held out from the calibration split, or rendered, and on no other side;
+    the first validation's persons where fewer than `LEAST_TUNING` are left."""
 
 
 def find_data(choice: DataChoice, progress: Progress = silent) -> Data:
-    """The persons to calibrate on and the data sets to measure on.
+    """The persons to calibrate on, the data sets to measure on, and one to tune on.
 
     A folder with annotations of the split "train" is calibrated on that, and measured on its split
     "val", and on rendered persons where the choice asks for them; everything else on rendered persons.
@@ -75,17 +85,19 @@ def find_data(choice: DataChoice, progress: Progress = silent) -> Data:
     Raises:
         InputError: no pictures, boxes that do not fit, or pictures that both would use.
     """
-    words, chosen = _chosen(choice)
+    split = load_split(choice.data, CALIBRATION_SPLIT) if choice.data and choice.annotated else None
+    words, chosen = _chosen(choice, split)
     validations = _validations(choice, progress)
+    held_out = _held_out(choice, split, chosen)
     for validation in validations:
-        _refuse_shared(chosen, validation)
-    return Data(words, tuple(chosen), validations)
+        _refuse_shared([*chosen, *(dataset_candidates(held_out) if held_out else [])], validation)
+    return Data(words, tuple(chosen), validations, held_out or validations[0].first(TUNING_PERSONS))
 
 
-def _chosen(choice: DataChoice) -> tuple[str, list[Candidate]]:
+def _chosen(choice: DataChoice, split: KeypointDataset | None) -> tuple[str, list[Candidate]]:
     """The persons to calibrate on, before them in words what they are."""
-    mixed = choice.samples // 2 if choice.annotated and choice.rendered else 0
-    words, candidates = _candidates(choice)
+    mixed = choice.samples // 2 if split and choice.rendered else 0
+    words, candidates = _candidates(choice, split)
     chosen = choose(candidates, choice.samples - mixed, choice.seed)
     words = f"{len(chosen)} crops of {words}"
     if mixed:
@@ -96,7 +108,7 @@ def _chosen(choice: DataChoice) -> tuple[str, list[Candidate]]:
     return words, chosen
 
 
-def _candidates(choice: DataChoice) -> tuple[str, list[Candidate]]:
+def _candidates(choice: DataChoice, split: KeypointDataset | None) -> tuple[str, list[Candidate]]:
     data = choice.data
     if data is None:
         return "rendered persons", rendered_candidates(choice.samples, choice.seed)
@@ -104,10 +116,29 @@ def _candidates(choice: DataChoice) -> tuple[str, list[Candidate]]:
         return data.name, video_candidates(data, choice.boxes, choice.samples)
     if not data.is_dir():
         raise InputError(f"{data}: no such file or folder")
-    if choice.annotated:
-        dataset = load_split(data, CALIBRATION_SPLIT)
-        return dataset.name, dataset_candidates(dataset)
+    if split:
+        return split.name, dataset_candidates(split)
     return data.resolve().name, folder_candidates(data, choice.boxes)
+
+
+def _held_out(choice: DataChoice, split: KeypointDataset | None, chosen: Sequence[Candidate]) -> KeypointDataset | None:
+    """Persons of pictures that are neither calibrated nor measured on; None where too few are left."""
+    persons = min(TUNING_PERSONS, choice.limit or TUNING_PERSONS)
+    if split is None:
+        # below the seeds that calibration draws from
+        rendered = rendered_dataset(min(persons, choice.rendered_persons), first_seed=FIRST_SEED - 2 * RENDERED_SPAN)
+        return _named_held_out(rendered)
+    used = {candidate.picture for candidate in chosen}
+    left = split.of_images([image_id for image_id, picture, _ in split.images() if picture not in used])
+    if len(left.persons) < LEAST_TUNING:
+        return None
+    images = left.content["images"]  # a file may have its sources one after the other
+    shuffled = [images[index] for index in np.random.default_rng(choice.seed).permutation(len(images))]
+    return _named_held_out(replace(left, content={**left.content, "images": shuffled}).first(persons))
+
+
+def _named_held_out(dataset: KeypointDataset) -> KeypointDataset:
+    return replace(dataset, name=f"{dataset.name}, held out")
 
 
 def _is_annotated(folder: Path) -> bool:
@@ -139,8 +170,8 @@ def _refuse_shared(chosen: Sequence[Candidate], validation: KeypointDataset) -> 
     shared = [(path, known[digest]) for path in used if path.is_file() and (digest := _digest(path)) in known]
     if shared:
         raise InputError(
-            f"{len(shared)} of the {len(used)} pictures to calibrate on are among those of {validation.name} too, such "
-            f"as {shared[0][0]}; expected other pictures, or the measured drop would say too little"
+            f"{len(shared)} of the {len(used)} pictures to calibrate or tune on are among those of {validation.name} "
+            f"too, such as {shared[0][0]}; expected other pictures, or the measured drop would say too little"
         )
 
 

@@ -85,12 +85,20 @@ def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str,
 def _final_spec(job: Job, done: Attempt, calibration: str) -> ModelSpec:
     drops = [f"AP drop {one.drop:.4f} ({one.float_ap:.4f} in float) on {_data(one)}" for one in done.accuracies]
     method = "annotated boxes, no flip test"
-    words = f"{calibration}; {job.format.method(done.strategy)}; {'; '.join(drops)}; {method}"
+    words = "; ".join((calibration, job.format.method(done.strategy), *_tuned(job, done.strategy), *drops, method))
     metrics = tuple(
         Metric("AP", round(one.ap, 4), _data(one), f"{method}; the int8 {job.format.name} file")
         for one in done.accuracies
     )
     return replace(job.float_model.spec, precision="int8", calibration=words, metrics=metrics)
+
+
+def _tuned(job: Job, strategy: Strategy) -> tuple[str, ...]:
+    """On which persons layers were chosen, where any were, and whether the AP is of the same."""
+    if not (strategy.float_groups or strategy.accuracy_control):
+        return ()
+    same = "" if job.held_out else ", which the AP is of too"
+    return (f"layers in float chosen on {job.tuning.name}, {len(job.tuning.persons)} persons{same}",)
 
 
 def _data(measured: Accuracy) -> str:

@@ -16,7 +16,7 @@ from danet.model_files import model_sha256
 from danet.tuning.settings import Settings
 from danet_calibration.accuracy_control import control_accuracy
 from danet_calibration.coarse_masks import coarsen_masks
-from danet_calibration.data import dataset_digest
+from danet_calibration.data import Data, dataset_digest
 from danet_calibration.float_model import FloatModel
 from danet_calibration.formats import Format
 from danet_calibration.input_bytes import quantize_bytes
@@ -24,7 +24,7 @@ from danet_calibration.nncf_ptq import Calibration
 from danet_calibration.results import Accuracy, Attempt
 from danet_calibration.roles import Placed, place
 from danet_calibration.strategy import Strategy
-from danet_calibration.workspace import key_of
+from danet_calibration.workspace import key_of, measured_key
 from danet_evaluation.coco import KeypointDataset
 from danet_evaluation.evaluate import run
 
@@ -43,6 +43,8 @@ class Job:
     calibration: Calibration
     validations: tuple[KeypointDataset, ...]
     """The annotated data first."""
+    tuning: KeypointDataset
+    """What layers are ranked and given back to float on."""
     max_drop: float
     scratch: Path
 
@@ -58,16 +60,21 @@ class Job:
             return replace(fitting, coarse_masks=())
         return fitting
 
-    def measured_on(self, persons: int) -> Job:
-        """The same job, measured on the first so many persons of the first data set alone."""
-        return replace(self, validations=(self.validations[0].first(persons),))
+    @property
+    def held_out(self) -> bool:
+        """Whether the persons that are tuned on are others than those that are measured on."""
+        return all(data.name != self.tuning.name for data in self.validations)
+
+    def on_tuning(self) -> Job:
+        """The same job, measured on the persons that are tuned on alone."""
+        return replace(self, validations=(self.tuning,))
 
 
 def prepare(
     format: Format,
     float_model: FloatModel,
     calibration: Calibration,
-    validations: tuple[KeypointDataset, ...],
+    data: Data,
     max_drop: float,
     scratch: Path,
 ) -> Job:
@@ -78,7 +85,7 @@ def prepare(
     """
     graph = format.read(float_model.path)
     placed = tuple(place(format.operations(graph), float_model.spec.input_size[0]))
-    return Job(format, float_model, graph, placed, calibration, validations, max_drop, scratch)
+    return Job(format, float_model, graph, placed, calibration, data.validations, data.tuning, max_drop, scratch)
 
 
 def file_aps(job: Job, path: Path, words: str) -> tuple[float, ...]:
@@ -86,11 +93,10 @@ def file_aps(job: Job, path: Path, words: str) -> tuple[float, ...]:
 
     Raises:
         InputError: as `danet_evaluation.evaluate.run`.
-        BudgetSpentError: the minutes are over.
     """
     digest = model_sha256(path)
     return tuple(
-        _kept_ap(job, path, words, data, key_of("ap", digest, dataset_digest(data))) for data in job.validations
+        _kept_ap(job, path, words, data, measured_key("ap", digest, dataset_digest(data))) for data in job.validations
     )
 
 
@@ -99,13 +105,14 @@ def float_aps(job: Job) -> tuple[float, ...]:
 
     Raises:
         InputError: one is so low that no drop could be told.
+        BudgetSpentError: the minutes are over.
     """
     return tuple(_float_ap(job, data) for data in job.validations)
 
 
 def _float_ap(job: Job, data: KeypointDataset) -> float:
-    key = key_of("float ap", *job.key[:2], dataset_digest(data))
-    ap = _kept_ap(job, job.float_model.path, "float model", data, key)
+    key = measured_key("float ap", *job.key[:2], dataset_digest(data))
+    ap = _kept_ap(job, job.float_model.path, "float model", data, key, is_step=True)
     if not ap > job.max_drop:
         raise InputError(
             f"{job.float_model.spec.name} reaches AP {ap:.3f} on {data.name} in float, so that a drop of "
@@ -114,10 +121,12 @@ def _float_ap(job: Job, data: KeypointDataset) -> float:
     return ap
 
 
-def _kept_ap(job: Job, path: Path, words: str, data: KeypointDataset, key: str) -> float:
+def _kept_ap(job: Job, path: Path, words: str, data: KeypointDataset, key: str, *, is_step: bool = False) -> float:
     workspace = job.calibration.workspace
     if known := workspace.figures(key):
         return float(known["ap"])
+    if is_step:
+        job.calibration.watch.begin_step()
     loaded = load_model(path, None, BackendOptions(precision="fp32", keep_compiled=False))
     size = loaded.batch_sizes[-1] if loaded.batch_sizes else None
     # explicit settings: those that danet tune keeps beside a float file may ask for bfloat16
@@ -131,14 +140,10 @@ def _kept_ap(job: Job, path: Path, words: str, data: KeypointDataset, key: str) 
 
 
 def quantized(job: Job, strategy: Strategy) -> Any:
-    """The job's graph, quantized by a strategy; not yet measured.
-
-    Raises:
-        BudgetSpentError: the minutes are over.
-    """
+    """The job's graph, quantized by a strategy; not yet measured."""
     if strategy.accuracy_control:
         graph = control_accuracy(
-            job.graph, job.operations, strategy, job.calibration, job.validations[0], job.float_model.spec, job.max_drop
+            job.graph, job.operations, strategy, job.calibration, job.tuning, job.float_model.spec, job.max_drop
         )
         if job.format.byte_input:
             quantize_bytes(graph)
@@ -180,11 +185,15 @@ def attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]
         rung: what the attempt is called.
         strategy: how.
         references: AP of the float model on each data set.
+
+    Raises:
+        BudgetSpentError: the minutes are over.
     """
     started = time.monotonic()
     known = known_attempt(job, rung, strategy, references)
     if known and not known.passed:
         return known, None
+    job.calibration.watch.begin_step()
     graph = quantized(job, strategy)
     candidate = job.scratch / f"candidate{job.format.suffixes[0]}"
     job.format.write(graph, replace(job.float_model.spec, precision="int8"), candidate)
@@ -195,5 +204,5 @@ def attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]
 
 
 def _attempt_key(job: Job, strategy: Strategy) -> str:
-    digests = [dataset_digest(data) for data in job.validations]
-    return key_of("attempt", *job.key, strategy.to_dict(), digests, job.max_drop)
+    digests = [dataset_digest(data) for data in (*job.validations, job.tuning)]
+    return measured_key("attempt", *job.key, strategy.to_dict(), digests, job.max_drop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from danet_calibration.roles import Placed
+from danet_calibration.running_means import means_after
 
 ROUNDS, WARM_UP = 15, 3
 REST = "other"
@@ -20,7 +20,7 @@ REST = "other"
 def group_times(
     models: dict[str, ov.Model], operations: Sequence[Placed], crops: NDArray[np.uint8], threads: int | None = None
 ) -> dict[str, dict[str, float]]:
-    """Milliseconds by group for one batch in each model: medians of rounds that go over the models in turn.
+    """Milliseconds by group for one batch in each model: means of rounds that go over the models in turn.
 
     Args:
         models: of the same operations, by name; quantized or not.
@@ -30,17 +30,14 @@ def group_times(
     """
     groups = {placed.operation.name: placed for placed in operations}
     profiled = {name: _Profiled(model, crops, threads) for name, model in models.items()}
-    rounds: dict[str, list[dict[str, float]]] = {name: [] for name in models}
-    for number in range(WARM_UP + ROUNDS):
-        for name, one in profiled.items():
-            times = one.times(groups)
-            if number >= WARM_UP:
-                rounds[name].append(times)
-    return {name: _medians(found) for name, found in rounds.items()}
-
-
-def _medians(rounds: Sequence[dict[str, float]]) -> dict[str, float]:
-    return {group: statistics.median(one[group] for one in rounds) for group in rounds[0]}
+    counted: list[dict[str, dict[str, float]]] = []
+    for calls in (WARM_UP, ROUNDS):
+        for _ in range(calls):
+            for one in profiled.values():
+                one.infer()
+        counted.append({name: one.counters(groups) for name, one in profiled.items()})
+    warm, all_calls = counted
+    return {name: means_after(warm[name], all_calls[name], WARM_UP, WARM_UP + ROUNDS) for name in models}
 
 
 class _Profiled:
@@ -61,9 +58,12 @@ class _Profiled:
         self._request = self._compiled.create_infer_request()
         self._crops = crops
 
-    def times(self, groups: dict[str, Placed]) -> dict[str, float]:
-        """Milliseconds by group of one inference."""
+    def infer(self) -> None:
+        """One inference."""
         self._request.infer({0: self._crops})
+
+    def counters(self, groups: dict[str, Placed]) -> dict[str, float]:
+        """Milliseconds by group, the mean of all inferences so far."""
         spent: dict[str, float] = {placed.group: 0.0 for placed in groups.values()} | {REST: 0.0}
         for node in self._compiled.get_runtime_model().get_ops():
             info = node.get_rt_info()

@@ -35,6 +35,8 @@ class Report:
     calibration: str
     crops: CalibrationCrops
     validations: tuple[KeypointDataset, ...]
+    tuning: KeypointDataset
+    """What layers are chosen on where a strategy chooses."""
     seconds: float
     peak_memory: int
     """Bytes that the process held at most."""
@@ -72,6 +74,7 @@ class Report:
                 }
                 for data in self.validations
             ],
+            "tuning": {"data": self.tuning.name, "persons": len(self.tuning.persons)},
             "seconds": round(self.seconds, 1),
             "peak_memory_bytes": self.peak_memory,
             "reused_results": self.reused,
@@ -103,7 +106,7 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         outcomes = []
         unfinished = False
         for name, float_model in opened.items():
-            job = prepare(FORMATS[name], float_model, calibration, data.validations, request.max_drop, scratch)
+            job = prepare(FORMATS[name], float_model, calibration, data, request.max_drop, scratch)
             outcomes.append(
                 quantize_gated(
                     job, job.fitting(request.strategy), _target(request, job), _words(request, data), told(name)
@@ -120,6 +123,7 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         data.calibration,
         crops,
         data.validations,
+        data.tuning,
         watch.seconds,
         peak_memory(),
         workspace.reused,

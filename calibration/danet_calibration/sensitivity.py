@@ -9,12 +9,9 @@ from danet_calibration.job import Job, attempt, float_aps, known_attempt
 from danet_calibration.results import GroupCost
 from danet_calibration.strategy import Strategy
 
-PERSONS = 300
-"""Persons of the validation data that a group is measured on: differences are between the same persons."""
-
 
 def measure_sensitivity(job: Job, strategy: Strategy, *, everything: bool = False) -> list[GroupCost]:
-    """The cost of each group on the first data set, most costly first; measured costs are kept for the next run.
+    """The cost of each group on what is tuned on, most costly first; measured costs are kept for the next run.
 
     Args:
         job: what is quantized.
@@ -24,7 +21,7 @@ def measure_sensitivity(job: Job, strategy: Strategy, *, everything: bool = Fals
     Raises:
         BudgetSpentError: the minutes are over.
     """
-    part = job.measured_on(PERSONS)
+    part = job.on_tuning()
     references = float_aps(part)
     groups = list(dict.fromkeys(placed.group for placed in job.operations))
     return sorted(

@@ -13,7 +13,7 @@ from danet.files import write_beside
 from danet_calibration.job import Job, quantized
 from danet_calibration.layer_times import REST, group_times
 from danet_calibration.results import GroupCost
-from danet_calibration.sensitivity import PERSONS, measure_sensitivity
+from danet_calibration.sensitivity import measure_sensitivity
 from danet_calibration.strategy import Strategy
 from danet_evaluation.evaluate import without_nan
 
@@ -62,11 +62,10 @@ def _time(value: float | None) -> str:
 
 
 def _about(job: Job, strategy: Strategy) -> str:
-    (data,) = job.measured_on(PERSONS).validations
     words = strategy.scope_alone().describe()
     return (
         f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({words}), "
-        f"measured on {len(data.persons)} persons of {data.name}; times of one batch of {BATCH} on "
+        f"measured on {len(job.tuning.persons)} persons of {job.tuning.name}; times of one batch of {BATCH} on "
         f"{read_cpu().name}, in float and with the whole default scope quantized"
     )
 

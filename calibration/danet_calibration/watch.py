@@ -24,35 +24,36 @@ class Watch:
     minutes: float | None = None
     """None: no limit."""
     started: float = field(default_factory=time.monotonic)
+    steps: int = 0
+    """That were begun."""
 
     @property
     def seconds(self) -> float:
         """Since the run began."""
         return time.monotonic() - self.started
 
-    def check(self) -> None:
-        """Go on, or not.
+    def begin_step(self) -> None:
+        """Go on to work whose result will be kept, or not; a run does one step at least, so that reruns come to an end.
 
         Raises:
             BudgetSpentError: the minutes are over.
         """
-        if self.minutes is not None and self.seconds > 60 * self.minutes:
+        if self.steps and self.minutes is not None and self.seconds > 60 * self.minutes:
             raise BudgetSpentError(
                 f"the {self.minutes:g} minutes are spent; run the same command again to go on from what is measured, "
                 "or give more --minutes"
             )
+        self.steps += 1
 
     def task(self, words: str, total: int) -> Progress:
-        """A bar of `total` steps, and the function that moves it; that function raises as `check`."""
-        self.check()
+        """A bar of `total` pieces, and the function that moves it."""
         task = self.bar.add_task(words, total=total)
         left = total
 
-        def advance(steps: int) -> None:
+        def advance(pieces: int) -> None:
             nonlocal left
-            left -= steps
-            self.bar.update(task, advance=steps, visible=left > 0)
-            self.check()
+            left -= pieces
+            self.bar.update(task, advance=pieces, visible=left > 0)
 
         return advance
 

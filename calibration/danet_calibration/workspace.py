@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import nncf
 import openvino as ov
 
+from danet.cpu import read_cpu
 from danet.files import scratch_beside, write_beside
 
 FOLDER = ".danet-quantize"
 """Its name in the output folder. It holds statistics and figures, never a model; it may be deleted."""
+
+RUNTIMES = ("onnxruntime", "ai-edge-litert", "tflite-runtime")
+"""Beside OpenVINO: the packages that files are measured in."""
+ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
+"""Environment variables that keep OpenVINO from instructions that the CPU has."""
 
 
 FORMAT = 2
@@ -28,6 +36,21 @@ def key_of(*parts: object) -> str:
     """A name for what was computed from `parts`, JSON values, by this code and these versions of NNCF and OpenVINO."""
     text = json.dumps([FORMAT, nncf.__version__, ov.__version__, *parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def measured_key(*parts: object) -> str:
+    """As `key_of`, for a measured accuracy: kernels of other instructions or another version round otherwise."""
+    cpu = read_cpu()
+    limits = [os.environ.get(name) for name in ISA_LIMITS]
+    runtimes = [_version(name) for name in RUNTIMES]
+    return key_of(cpu.name, cpu.features, limits, runtimes, *parts)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 @dataclass

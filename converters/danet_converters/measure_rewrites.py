@@ -8,22 +8,21 @@ The figures in docs/conversion.md come from here.
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from danet.backends.base import Backend, BackendOptions
+from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.cpu import read_cpu
 from danet_converters.deployed import DeployedNetwork
 from danet_converters.simplify import Rewrites, simplify
 from danet_converters.to_onnx import write_onnx
 from danet_converters.to_openvino import write_ir
+from danet_converters.turns import TIMED, Contender, race
 from danet_network.checkpoint import load_checkpoint
 
 VARIANTS = {
@@ -36,25 +35,6 @@ VARIANTS = {
 BATCHES = (1, 8)
 
 
-@dataclass
-class _Row:
-    """One variant in one runtime at one batch size."""
-
-    label: str
-    backend: Backend
-    images: np.ndarray
-    seconds: list[float] = field(default_factory=list)
-
-    def step(self) -> None:
-        start = time.perf_counter()
-        self.backend.run(self.images)
-        self.seconds.append(time.perf_counter() - start)
-
-    @property
-    def persons_per_second(self) -> float:
-        return len(self.images) / statistics.median(self.seconds)
-
-
 def main() -> None:
     """Export every variant, run them in turn, print medians."""
     parser = argparse.ArgumentParser(description="Time the exact rewrites of the graph.")
@@ -64,14 +44,10 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         rows = _open(options.checkpoint, Path(folder), options.threads)
-    for round_number in range(options.rounds + 3):
-        for row in rows:
-            row.step()
-            if round_number == 2:  # the rounds so far warmed up
-                row.seconds.clear()
+    race(rows, options.rounds)
     print(
-        f"{read_cpu().name}, {options.threads} threads, fp32, medians of {options.rounds} interleaved rounds, "
-        f"{time.strftime('%F')}"
+        f"{read_cpu().name}, {options.threads} threads, fp32, medians of {options.rounds} interleaved rounds "
+        f"of {TIMED} calls, {time.strftime('%F')}"
     )
     plain = {row.label.split(": ")[0]: row.persons_per_second for row in rows if row.label.endswith(": none")}
     for row in rows:
@@ -79,7 +55,7 @@ def main() -> None:
         print(f"{row.label:60} {row.persons_per_second:7.1f} PPS  x {ratio:.3f}")
 
 
-def _open(checkpoint: Path, folder: Path, threads: int) -> list[_Row]:
+def _open(checkpoint: Path, folder: Path, threads: int) -> list[Contender]:
     network, spec = load_checkpoint(checkpoint)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(BATCHES), *spec.input_size, 3), np.uint8)
@@ -92,8 +68,8 @@ def _open(checkpoint: Path, folder: Path, threads: int) -> list[_Row]:
         for suffix, name in ((".xml", "openvino"), (".onnx", "onnxruntime")):
             backend = load_model(folder / f"{label}{suffix}", name, BackendOptions(threads=threads)).backend
             for batch in BATCHES:
-                rows.append(_Row(f"{name}, batch {batch}: {label}", backend, images[:batch]))
-                rows[-1].step()  # compiled while the file is there
+                rows.append(Contender(f"{name}, batch {batch}: {label}", backend, images[:batch]))
+                rows[-1].take_turn()  # compiled while the file is there
     return rows
 
 

@@ -9,18 +9,16 @@ The figures in docs/tflite.md were measured by the same functions, before this c
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from danet.backends.base import Backend, BackendOptions
+from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.cpu import read_cpu
 from danet.model_spec import ModelSpec
@@ -32,28 +30,8 @@ from danet_converters.tflite_form import PlainNetwork
 from danet_converters.tflite_profile import operation_costs, partitions
 from danet_converters.to_onnx import write_onnx
 from danet_converters.to_tflite import converted, float_model, stored_as
+from danet_converters.turns import TIMED, Contender, race
 from danet_network.checkpoint import load_checkpoint
-
-SETTLING, TIMED = 2, 3
-"""Calls to a turn of a file."""
-
-
-@dataclass
-class _Row:
-    """One file in its runtime."""
-
-    label: str
-    backend: Backend
-    images: NDArray[np.uint8]
-    seconds: list[float] = field(default_factory=list)
-
-    def step(self) -> None:
-        """A turn. The first calls wait for the threads of the file before, which spin on for some milliseconds."""
-        for call in range(SETTLING + TIMED):
-            start = time.perf_counter()
-            self.backend.run(self.images)
-            if call >= SETTLING:
-                self.seconds.append(time.perf_counter() - start)
 
 
 def main() -> None:
@@ -71,7 +49,7 @@ def main() -> None:
         for path in files:
             if path.suffix == ".tflite":
                 _print_operations(path, options.threads)
-        _race(files, options)
+        _print_speeds(files, options)
 
 
 def _exported(checkpoint: Path, folder: Path) -> list[Path]:
@@ -102,25 +80,21 @@ def _print_operations(path: Path, threads: int) -> None:
         print(f"  {cost.name:20} {cost.count:5} {cost.milliseconds:8.2f} ms")
 
 
-def _race(files: Sequence[Path], options: argparse.Namespace) -> None:
-    """Run every file in turn, round after round."""
+def _print_speeds(files: Sequence[Path], options: argparse.Namespace) -> None:
+    """Run the files in turn, print medians."""
     rng = np.random.default_rng(0)
     rows = []
     for path in files:
         loaded = load_model(path, None, BackendOptions(threads=options.threads))
         size = options.batch if loaded.batch_sizes is None else loaded.batch_sizes[0]
         height, width = (loaded.spec or ModelSpec("unknown")).input_size
-        rows.append(_Row(path.name, loaded.backend, rng.integers(0, 256, (size, height, width, 3), np.uint8)))
-    for round_number in range(options.rounds + 3):
-        for row in rows:
-            row.step()
-            if round_number == 2:  # the rounds so far warmed up
-                row.seconds.clear()
+        rows.append(Contender(path.name, loaded.backend, rng.integers(0, 256, (size, height, width, 3), np.uint8)))
+    race(rows, options.rounds)
     print(f"\nmedians of {options.rounds} interleaved rounds of {TIMED} calls, batch {options.batch}")
-    first = statistics.median(rows[0].seconds) / len(rows[0].images)
     for row in rows:
-        each = statistics.median(row.seconds) / len(row.images)
-        print(f"{row.label:36} {each * 1e3:8.2f} ms a person  {1 / each:7.1f} PPS  x {first / each:.2f}")
+        speed = row.persons_per_second
+        ratio = speed / rows[0].persons_per_second
+        print(f"{row.label:36} {1e3 / speed:8.2f} ms a person  {speed:7.1f} PPS  x {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -77,10 +77,13 @@ def _run(options: argparse.Namespace) -> int:
     if wrong := _wrong_use(options):
         human().print(f"danet evaluate: error: {wrong}", markup=False, soft_wrap=True)
         return WRONG_USE
+    from danet.tuning.settings import Settings
+
     _require_extra()
     _require_writable(options.sheet)
     detections = _detections(options)
-    with open_estimator(options) as estimator, progress_bar() as bar:
+    # neither the gate nor the benchmark takes what danet tune kept: figures would not compare
+    with open_estimator(options, settings=Settings()) as estimator, progress_bar() as bar:
         dataset = _dataset(options, bar)
         task = bar.add_task("persons", total=detections.count(dataset.pictures) if detections else len(dataset.persons))
         done = _measure(estimator, dataset, detections, lambda persons: bar.advance(task, persons))
@@ -91,7 +94,7 @@ def _run(options: argparse.Namespace) -> int:
         "decoder": estimator.spec.decoder.refinement,
     }
     title = f"{about['model']} ({about['precision']}, decoder {about['decoder']})"
-    figures = _report(done, estimator.spec, title, options.per_joint)
+    figures = _report(done, estimator.spec, _recorded_ap(done, options, estimator.spec), title, options.per_joint)
     if options.json:
         write_json({**about, **figures}, options.json)
     if options.sheet:
@@ -153,9 +156,33 @@ def _measure(
     return run_pckh(estimator, dataset, progress)
 
 
-def _report(done: Run | PckhRun, spec: ModelSpec, title: str, per_joint: bool) -> dict[str, Any]:
-    """Print the tables, and give the figures for JSON."""
+def _recorded_ap(done: Run | PckhRun, options: argparse.Namespace, spec: ModelSpec) -> float | None:
+    """What the model file records for this evaluation; `spec` is the file's with the decoder that was used."""
     from danet_evaluation.compare import recorded_ap
+    from danet_evaluation.evaluate import Run
+
+    if not isinstance(done, Run):
+        return None
+    written = _written_spec(options) if options.decoder else spec
+    return recorded_ap(written, done.evaluation, spec.decoder.refinement) if written else None
+
+
+def _written_spec(options: argparse.Namespace) -> ModelSpec | None:
+    """The spec in the model file, with its own decoder."""
+    from danet.backends.base import BackendOptions
+    from danet.backends.registry import load_model
+    from danet.opened_model import model_path
+
+    path = model_path(options.model, options.backend)
+    loaded = load_model(path, options.backend, BackendOptions(keep_compiled=False))
+    loaded.backend.close()
+    return loaded.spec
+
+
+def _report(
+    done: Run | PckhRun, spec: ModelSpec, recorded: float | None, title: str, per_joint: bool
+) -> dict[str, Any]:
+    """Print the tables, and give the figures for JSON."""
     from danet_evaluation.evaluate import Run
     from danet_evaluation.paper import comparable_row
     from danet_evaluation.report import ap_table, beside, joint_table, pckh_table
@@ -165,7 +192,7 @@ def _report(done: Run | PckhRun, spec: ModelSpec, title: str, per_joint: bool) -
         console.print(pckh_table(done.evaluation, title))
         return done.evaluation.to_dict()
     evaluation = done.evaluation
-    recorded, published = recorded_ap(spec, evaluation), comparable_row(spec, evaluation)
+    published = comparable_row(spec, evaluation)
     console.print(ap_table(evaluation, title))
     if per_joint and evaluation.pck:
         console.print(joint_table(evaluation))

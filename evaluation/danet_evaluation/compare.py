@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from danet.errors import InputError
-from danet.model_spec import ModelSpec
+from danet.model_spec import ModelSpec, Refinement
 from danet_evaluation.coco import KeypointDataset
 from danet_evaluation.detections import Detections
 from danet_evaluation.evaluate import GROUND_TRUTH, Evaluation, Run, run
@@ -97,13 +97,20 @@ def difference(model: Run, reference: Run) -> Comparison:
     )
 
 
-def recorded_ap(spec: ModelSpec, evaluation: Evaluation) -> float | None:
+def recorded_ap(spec: ModelSpec, evaluation: Evaluation, refinement: Refinement | None = None) -> float | None:
     """The AP that a spec records for the data and the protocol of an evaluation; None where it has none.
 
     Metrics describe themselves in words: all words of the data set's name must be among those of
     `Metric.data`; a number of persons there, and "flip test", "no flip test" and "annotated boxes" in
-    `Metric.method`, must fit where they are stated. The last that fits counts.
+    `Metric.method`, must fit where they are stated. A decoder that is not stated ("decoder offset") is the
+    spec's. The last that fits counts.
+
+    Args:
+        spec: as the model file holds it.
+        evaluation: of that file.
+        refinement: of the decoder that was used; the spec's if not given.
     """
+    own = spec.decoder.refinement
     values = [
         metric.value
         for metric in spec.metrics
@@ -112,6 +119,7 @@ def recorded_ap(spec: ModelSpec, evaluation: Evaluation) -> float | None:
         and _persons(metric.data) in (None, evaluation.persons)
         and _flip_test(metric.method) in (None, evaluation.protocol.flip_test)
         and _same_boxes(metric.method, evaluation.protocol.boxes)
+        and (_decoder(metric.method) or own) == (refinement or own)
     ]
     return values[-1] if values else None
 
@@ -127,6 +135,11 @@ def _persons(data: str) -> int | None:
 
 def _flip_test(method: str) -> bool | None:
     return "no flip test" not in method if "flip test" in method else None
+
+
+def _decoder(method: str) -> str | None:
+    stated = re.search(r"decoder (\w+)", method)
+    return stated[1] if stated else None
 
 
 def _same_boxes(method: str, boxes: str) -> bool:

@@ -32,7 +32,7 @@ class RenderedPicture:
         return render_scene(self.seed, FRAME_SIZE, self.persons).image
 
 
-def rendered_dataset(persons: int, progress: Progress = silent) -> KeypointDataset:
+def rendered_dataset(persons: int, progress: Progress = silent, first_seed: int = FIRST_SEED) -> KeypointDataset:
     """Scenes of one to three rendered persons each, `persons` persons in all; the same on every call.
 
     Only the annotations are kept. A picture is rendered again when it is read, which is cheaper than
@@ -41,6 +41,7 @@ def rendered_dataset(persons: int, progress: Progress = silent) -> KeypointDatas
     Args:
         persons: how many, at least 1.
         progress: called with the number of persons that a scene brought.
+        first_seed: another one gives other scenes.
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -49,7 +50,7 @@ def rendered_dataset(persons: int, progress: Progress = silent) -> KeypointDatas
     for image_id in count(1):
         if len(found) >= persons:
             break
-        picture = RenderedPicture(FIRST_SEED + image_id, 1 + image_id % MAX_PERSONS)
+        picture = RenderedPicture(first_seed + image_id, 1 + image_id % MAX_PERSONS)
         scene = render_scene(picture.seed, FRAME_SIZE, picture.persons)
         image, on_image = scene.to_coco(image_id, len(annotations) + 1)
         usable = [item for item in on_image if is_usable(item)][: persons - len(found)]

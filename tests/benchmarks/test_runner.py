@@ -22,10 +22,15 @@ class Recorder:
 
     def __init__(self) -> None:
         self.answer = 0.0
+        self.cpu_s = 0.0
+        """Processor seconds of the process that pass before each answer, to a person."""
         self.batches: list[int] = []
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.batches.append(len(images))
+        end = time.process_time() + self.cpu_s * len(images)
+        while self.cpu_s and time.process_time() < end:
+            pass
         maps = np.random.default_rng(0).random((1, 17, 64, 48), np.float32)  # no two cells tie
         return np.repeat(maps * np.float32(1 + self.answer), len(images), axis=0)
 
@@ -76,6 +81,14 @@ def test_one_round(runner: tuple[Runner, Recorder]) -> None:
     # two streams of nine persons in batches of four, each after an unmeasured call, make the network's part
     assert recorder.batches[:6] == [4] * 6
     assert set(recorder.batches[6:]) == {1, 2}  # a frame of three is a batch of two and one of one
+
+
+def test_processor_time_is_that_of_the_timed_frames(runner: tuple[Runner, Recorder]) -> None:
+    measured, recorder = runner
+    recorder.cpu_s = 0.02
+    # each number of persons has one timed frame and one before it, which would double the figure
+    cost = measured.measure(ONCE).cpu_s_per_person
+    assert recorder.cpu_s <= cost < 1.5 * recorder.cpu_s
 
 
 def test_a_round_lasts_as_long_as_it_must(runner: tuple[Runner, Recorder]) -> None:

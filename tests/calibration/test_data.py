@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from danet.errors import InputError
+from danet_calibration import data as data_module
 from danet_calibration.data import DataChoice, dataset_digest, find_data
 from danet_evaluation.coco import load_split
 from danet_evaluation.rendered import RenderedPicture
@@ -62,6 +63,44 @@ def test_pictures_on_both_sides_are_refused_under_any_name(proven_folder: Path, 
 def test_a_split_for_both_is_refused(coco_folder: Path) -> None:
     with pytest.raises(InputError, match="expected other pictures"):
         find_data(DataChoice(coco_folder))
+
+
+def test_persons_to_tune_on_are_on_no_other_side(proven_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "LEAST_TUNING", 4)
+    data = find_data(DataChoice(proven_folder, samples=3))
+    pictures = set(data.tuning.pictures.values())
+    assert data.tuning.name == f"{proven_folder.name}/train, held out"
+    assert not pictures & {candidate.picture for candidate in data.chosen}
+    assert not pictures & set(data.validations[0].pictures.values())
+    assert len(pictures) + len({candidate.picture for candidate in data.chosen}) == 8  # all of the split
+    assert len(find_data(DataChoice(proven_folder, samples=3, limit=3)).tuning.persons) == 4  # two on a picture
+
+
+def test_where_too_few_are_held_out_those_of_the_validation_are_tuned_on(proven_folder: Path) -> None:
+    data = find_data(DataChoice(proven_folder, samples=3))
+    assert (data.tuning.name, len(data.tuning.persons)) == (data.validations[0].name, 16)
+
+
+def test_a_held_out_picture_that_is_measured_on_too_is_refused(
+    proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "LEAST_TUNING", 4)
+    folder = shutil.copytree(proven_folder, tmp_path / "copy")
+    held_out = next(iter(find_data(DataChoice(folder, samples=1)).tuning.pictures.values()))
+    shutil.copy(folder / "images" / "val-101.png", held_out.path)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="expected other pictures"):
+        find_data(DataChoice(folder, samples=1))
+
+
+def test_rendered_persons_to_tune_on_are_of_other_scenes() -> None:
+    data = find_data(DataChoice(samples=20, rendered=6))
+    sides = [
+        {candidate.picture for candidate in data.chosen},
+        set(data.validations[0].pictures.values()),
+        set(data.tuning.pictures.values()),
+    ]
+    assert len(set.union(*sides)) == sum(map(len, sides))
+    assert (data.tuning.name, len(data.tuning.persons)) == ("rendered/6, held out", 6)
 
 
 def test_missing_data(tmp_path: Path) -> None:

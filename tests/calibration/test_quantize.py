@@ -11,12 +11,15 @@ import onnx
 import openvino as ov
 import pytest
 
+from danet.cpu import Cpu
 from danet.errors import InputError, ModelFileError, ModelSpecError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
+from danet_calibration import data as data_module
 from danet_calibration import gate as gate_module
 from danet_calibration import job as job_module
 from danet_calibration import quantize as quantize_module
+from danet_calibration import workspace as workspace_module
 from danet_calibration.command import print_report
 from danet_calibration.data import Data, find_data
 from danet_calibration.gate import WrittenFileError
@@ -172,6 +175,21 @@ def test_a_drop_on_one_data_set_alone_is_too_much(
     assert "the smallest AP drop of 1 attempts is 0.02" in outcome.reason
 
 
+def test_file_says_on_whom_layers_were_chosen(
+    quantized: Quantize, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "LEAST_TUNING", 4)
+    monkeypatch.setattr(gate_module, "ladder", lambda first, _: iter([("wider", first.widened(("norm",)))]))
+    report = quantized(proven_folder, max_drop=LENIENT, samples=6)
+    held_out = report.to_dict()["tuning"]
+    assert held_out["data"] == f"{proven_folder.name}/train, held out"
+    (outcome,) = report.outcomes
+    assert outcome.written is not None
+    with PoseEstimator(outcome.written) as estimator:
+        words = f"; layers in float chosen on {held_out['data']}, {held_out['persons']} persons; AP drop"
+        assert words in (estimator.spec.calibration or "")
+
+
 @pytest.mark.usefixtures("never_enough")
 def test_refused_by_every_rung_and_an_earlier_file_stays(
     quantized: Quantize, proven_folder: Path, tmp_path: Path
@@ -210,13 +228,28 @@ def test_of_other_crops_the_float_ap_alone_is_taken_over(
     assert quantized(proven_folder, max_drop=LENIENT, samples=4, out=out, name="other").reused == 1
 
 
+def test_on_another_cpu_all_is_measured_again(
+    quantized: Quantize, proven_run: Report, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workspace_module, "read_cpu", lambda: Cpu("another", 2, ()))
+    again = quantized(proven_folder, max_drop=LENIENT, out=proven_run.request.out, name="other")
+    assert (again.reused, again.outcomes[0].attempts[0].reused) == (1, False)  # the statistics alone
+
+
 def test_spent_budget_is_refused_with_its_reason(
     watch: Any, quantized: Quantize, proven_folder: Path, tmp_path: Path
 ) -> None:
     watch.minutes = 1e-9
-    with pytest.raises(Exception, match="minutes are spent"):
-        quantized(proven_folder, max_drop=ANY)
-    assert models(tmp_path) == []
+    (outcome,) = quantized(proven_folder, max_drop=ANY).outcomes
+    assert "minutes are spent" in outcome.reason
+    assert (len(outcome.float_aps), outcome.attempts, models(tmp_path)) == (1, (), [])
+
+
+def test_each_rerun_gets_further_whatever_its_minutes(watch: Any, quantized: Quantize, proven_folder: Path) -> None:
+    watch.minutes = 1e-9
+    assert not quantized(proven_folder, max_drop=ANY).passed  # the float AP
+    watch.steps = 0
+    assert quantized(proven_folder, max_drop=ANY).passed  # an attempt, from calibration to AP
 
 
 def test_a_budget_spent_in_a_second_format_keeps_the_first(
@@ -308,14 +341,13 @@ def test_file_that_differs_from_the_measured_one_is_not_kept(
     assert models(tmp_path) == []
 
 
-@pytest.mark.slow
 def test_spec_that_does_not_come_back(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = gate_module._answer
 
-    def expecting_another(path: Path, spec: ModelSpec | None, crops: Any) -> Any:
-        return answer(path, spec and replace(spec, licence="another"), crops)
+    def expecting_another(path: Path, spec: ModelSpec, crops: Any, final: bool) -> Any:
+        return answer(path, replace(spec, licence="another"), crops, final)
 
     monkeypatch.setattr(gate_module, "_answer", expecting_another)
     with pytest.raises(WrittenFileError, match="spec read back differs"):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.progress import Progress
 
+from danet_calibration import gate
 from danet_calibration.crops import cut_crops
 from danet_calibration.data import DataChoice, find_data
 from danet_calibration.float_model import open_float
@@ -16,7 +17,7 @@ from danet_calibration.formats import FORMATS
 from danet_calibration.job import Job, attempt, prepare, quantized
 from danet_calibration.layer_times import REST, group_times
 from danet_calibration.nncf_ptq import Calibration
-from danet_calibration.results import GroupCost
+from danet_calibration.results import Accuracy, Attempt, GroupCost
 from danet_calibration.roles import ROLES
 from danet_calibration.sensitivity import measure_sensitivity
 from danet_calibration.sensitivity_report import markdown_table, report_sensitivity
@@ -35,7 +36,7 @@ def open_job(proven_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> C
         data = find_data(DataChoice(proven_folder, samples=4, limit=4))
         crops = cut_crops(data.chosen, float_model.spec, folder / "crops")
         calibration = Calibration(crops, Workspace(folder / "cache"), Watch(Progress(disable=True)))
-        return prepare(wanted, float_model, calibration, data.validations, 0.5, folder)
+        return prepare(wanted, float_model, calibration, data, 0.5, folder)
 
     return make
 
@@ -63,6 +64,41 @@ def test_each_quantized_group_is_measured_alone_and_once(job: Job, monkeypatch: 
 
     monkeypatch.setattr("danet_calibration.job.quantized", no_graph)
     assert measure_sensitivity(job, NARROW) == costs
+
+
+@pytest.fixture
+def tuned(job: Job) -> Job:
+    """The same with persons to tune on that it is not measured on."""
+    return replace(job, tuning=replace(job.validations[0].first(1), name="held out"))
+
+
+def test_groups_are_ranked_on_what_is_tuned_on_alone(tuned: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def known(part: Job, rung: str, strategy: Strategy, references: tuple[float, ...]) -> Attempt:
+        seen.extend(data.name for data in part.validations)
+        return Attempt(rung, strategy, (Accuracy("", 1, 1.0, 1.0),), 1, True, 0.0)
+
+    monkeypatch.setattr("danet_calibration.sensitivity.known_attempt", known)
+    assert len(measure_sensitivity(tuned, NARROW)) == len(seen) == 2
+    assert set(seen) == {"held out"}
+
+
+def test_accuracy_is_controlled_on_what_is_tuned_on(tuned: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("danet_calibration.job.control_accuracy", lambda *arguments: given.extend(arguments))
+    monkeypatch.setattr("danet_calibration.job.quantize_bytes", lambda graph: graph)
+    quantized(tuned, replace(NARROW.scope_alone(), accuracy_control=True))
+    assert tuned.tuning in given
+    assert tuned.validations[0] not in given
+
+
+def test_words_of_a_choice_say_whether_the_proof_is_of_the_same_persons(job: Job, tuned: Job) -> None:
+    chosen = Strategy().widened(("norm",))
+    assert gate._tuned(job, Strategy()) == ()
+    assert gate._tuned(tuned, chosen) == ("layers in float chosen on held out, 2 persons",)
+    (words,) = gate._tuned(job, chosen)
+    assert words == f"layers in float chosen on {job.tuning.name}, 4 persons, which the AP is of too"
 
 
 def test_times_go_to_the_groups(job: Job) -> None:

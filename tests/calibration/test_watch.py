@@ -15,15 +15,22 @@ def test_bars_count_and_go_when_they_are_full() -> None:
     assert (bar.tasks[0].completed, bar.tasks[0].visible) == (3, False)
 
 
-def test_work_stops_when_the_minutes_are_over() -> None:
+def test_no_step_begins_when_the_minutes_are_over_but_a_begun_one_goes_on() -> None:
     watch = Watch(Progress(disable=True), minutes=1)
+    watch.begin_step()
     advance = watch.task("crops", 3)
-    advance(1)
     watch.started -= 61
+    advance(1)
+    watch.task("AP of the same step", 1)
     with pytest.raises(BudgetSpentError, match="the 1 minutes are spent; run the same command again"):
-        advance(1)
+        watch.begin_step()
+
+
+def test_the_first_step_is_always_done() -> None:
+    watch = Watch(Progress(disable=True), minutes=0)
+    watch.begin_step()
     with pytest.raises(BudgetSpentError):
-        watch.task("more", 1)
+        watch.begin_step()
 
 
 def test_peak_memory_counts_bytes() -> None:

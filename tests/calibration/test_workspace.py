@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from danet.cpu import Cpu
 from danet_calibration import workspace as workspace_module
-from danet_calibration.workspace import Workspace, key_of
+from danet_calibration.workspace import Workspace, key_of, measured_key
 
 
 def test_figures_come_back_and_count_as_reused(tmp_path: Path) -> None:
@@ -51,3 +52,25 @@ def test_what_another_version_of_the_code_computed_is_not_taken_over(monkeypatch
     before = key_of("ap", 1)
     monkeypatch.setattr(workspace_module, "FORMAT", workspace_module.FORMAT + 1)
     assert key_of("ap", 1) != before
+
+
+def test_what_another_machine_or_runtime_measured_is_not_taken_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    def keys() -> tuple[str, str]:
+        return measured_key("ap", 1), key_of("statistics", 1)
+
+    monkeypatch.setattr(workspace_module, "read_cpu", lambda: Cpu("one", 2, ("AVX2",)))
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(workspace_module, "version", lambda _: "1.0")
+    found = [keys()]
+    monkeypatch.setattr(workspace_module, "read_cpu", lambda: Cpu("one", 4, ("AVX2",)))
+    assert keys() == found[0]  # fewer cores compute the same
+    monkeypatch.setattr(workspace_module, "read_cpu", lambda: Cpu("one", 2, ("AVX2", "AVX-512 VNNI")))
+    found.append(keys())
+    monkeypatch.setattr(workspace_module, "read_cpu", lambda: Cpu("another", 2, ("AVX2", "AVX-512 VNNI")))
+    found.append(keys())
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    found.append(keys())
+    monkeypatch.setattr(workspace_module, "version", lambda _: "1.1")
+    found.append(keys())
+    measured, others = zip(*found, strict=True)
+    assert (len(set(measured)), len(set(others))) == (5, 1)

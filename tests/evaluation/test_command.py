@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
+from danet.backends import null_backend
 from danet.errors import InputError, MissingExtraError
 from danet.keypoints import MPII_FLIP_PAIRS, MPII_KEYPOINTS, MPII_SKELETON
-from danet.model_spec import ModelSpec
+from danet.model_spec import Metric, ModelSpec
 from danet_evaluation.command import COMMAND
 from danet_evaluation.pck import GROUPS
 
@@ -56,6 +57,39 @@ def test_a_decoder_of_one_s_own(
     output = capsys.readouterr()
     assert json.loads(output.out)["decoder"] == decoder
     assert f"decoder {decoder}" in output.err
+
+
+@pytest.mark.parametrize(("decoder", "recorded"), [(None, 0.25), ("dark", 0.25), ("offset", 0.5)])
+def test_recorded_is_what_the_same_decoder_had(
+    write_folder: Any,
+    annotate: Any,
+    decoder: str | None,
+    recorded: float,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    metrics = (
+        Metric("AP", 0.25, "set val", "annotated boxes"),
+        Metric("AP", 0.5, "set val", "annotated boxes, decoder offset"),
+    )
+    spec = ModelSpec(name="nobody", metrics=metrics).decoded_by("dark")
+    monkeypatch.setattr(null_backend, "ModelSpec", lambda **_: spec)
+    folder = write_folder([1], [annotate(1, 1, POINTS)])
+    chosen = ("--decoder", decoder) if decoder else ()
+    assert _run("nobody", "--backend", "null", "--data", folder, *chosen, "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out)["recorded_ap"] == recorded
+
+
+def test_what_danet_tune_kept_is_not_used(
+    write_folder: Any, annotate: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find(*_: Any) -> None:
+        raise AssertionError("looked for")
+
+    monkeypatch.setattr("danet.estimator._find_tuning", find)
+    folder = write_folder([1], [annotate(1, 1, POINTS)])
+    assert _run("nobody", "--backend", "null", "--data", folder) == 0
+    assert "AP50" in capsys.readouterr().err
 
 
 def test_json_to_a_file(write_folder: Any, annotate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +147,7 @@ def test_mpii(
 ) -> None:
     spec = ModelSpec(name="mpii", keypoints=MPII_KEYPOINTS, flip_pairs=MPII_FLIP_PAIRS, skeleton=MPII_SKELETON)
     monkeypatch.setattr(
-        "danet_evaluation.command.open_estimator", lambda options: open_fixed(FixedBackend(keypoints=16), spec)
+        "danet_evaluation.command.open_estimator", lambda options, **_: open_fixed(FixedBackend(keypoints=16), spec)
     )
     categories = [{"id": 1, "keypoints": MPII_KEYPOINTS}]
     annotation = annotate(1, 1, POINTS[:16], head_size=20)

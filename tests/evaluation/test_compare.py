@@ -93,6 +93,16 @@ def test_recorded_ap_is_of_the_same_data_and_protocol(estimator: PoseEstimator, 
     assert recorded_ap(spec, detected) == 0.5
 
 
+def test_recorded_ap_is_of_the_same_decoder(estimator: PoseEstimator, dataset: KeypointDataset) -> None:
+    evaluation = evaluate(estimator, dataset)
+    spec = _recorded((0.1, "set/val", "annotated boxes"), (0.2, "set/val", "annotated boxes, decoder dark"))
+    assert recorded_ap(spec, evaluation) == 0.1
+    assert recorded_ap(spec, evaluation, "dark") == 0.2
+    assert recorded_ap(spec.decoded_by("dark"), evaluation) == 0.2
+    alone = _recorded((0.1, "set/val", "annotated boxes"))
+    assert (recorded_ap(alone, evaluation, "offset"), recorded_ap(alone, evaluation, "dark")) == (0.1, None)
+
+
 def test_the_embedded_model_records_what_the_evaluator_looks_for(
     estimator: PoseEstimator, dataset: KeypointDataset
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
     from danet.frame import BoxFormat
+    from danet.tuning.settings import Settings
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +29,10 @@ def add_decoder_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def open_estimator(options: argparse.Namespace, box_format: BoxFormat = "xyxy") -> PoseEstimator:
-    """The estimator of `options.model` with the options above; raises what `PoseEstimator` raises."""
+def open_estimator(
+    options: argparse.Namespace, box_format: BoxFormat = "xyxy", settings: Settings | None = None
+) -> PoseEstimator:
+    """The estimator of `options.model` with the options above; they go before `settings`. Raises as `PoseEstimator`."""
     from danet.estimator import PoseEstimator
 
     return PoseEstimator(
@@ -40,4 +43,5 @@ def open_estimator(options: argparse.Namespace, box_format: BoxFormat = "xyxy") 
         threads=options.threads,
         flip_test=options.flip_test,
         box_format=box_format,
+        settings=settings,
     )
