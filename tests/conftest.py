@@ -6,6 +6,7 @@ tests/compatibility, of a network like it; what needs the network itself is skip
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import shutil
@@ -35,6 +36,13 @@ if TYPE_CHECKING:
     from danet_network.model import DANet
 
 GOLDEN = Path(__file__).parent / "compatibility" / "golden" / "version-1"
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # children that tests fork end as well
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 SPEC = ModelSpec(
     name="tiny",
     input_size=(128, 96),
@@ -46,7 +54,11 @@ SPEC = ModelSpec(
 )
 
 
-os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="danet-tests-")  # a tuning of this machine must not change tests
+# A tuning of this machine must not change tests, nor tests write one for it. The processes of a run share one folder.
+os.environ.pop("DANET_CACHE_DIR", None)
+if "danet-tests-" not in os.environ.get("XDG_CACHE_HOME", ""):
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="danet-tests-")
+    atexit.register(_remove, Path(os.environ["XDG_CACHE_HOME"]), os.getpid())
 if find_spec("torch"):
     import torch
 
@@ -166,6 +178,27 @@ def tiny_network(tiny_config: DANetConfig, random_network: Callable[..., DANet])
 
 
 @pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """A folder by its name, filled by the first process of this run that asks for it; the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def get(name: str, fill: Callable[[Path], object]) -> Path:
+        from filelock import FileLock
+
+        folder, unfinished = shared / f"once-{name}", shared / f"once-{name}.part"
+        with FileLock(shared / f"once-{name}.lock"):
+            if not folder.exists():
+                shutil.rmtree(unfinished, ignore_errors=True)
+                unfinished.mkdir()
+                fill(unfinished)
+                unfinished.rename(folder)
+        return folder
+
+    return get
+
+
+@pytest.fixture(scope="session")
 def tiny_checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network as .safetensors."""
     if not find_spec("torch"):
@@ -185,7 +218,11 @@ def _golden(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str, str], Path]:
+def exported(
+    tiny_checkpoint: Path,
+    once: Callable[[str, Callable[[Path], object]], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str, str, str], Path]:
     """Makes an exported file of the network: by format, label of the precision, and name."""
 
     def make(kind: str, label: str, name: str) -> Path:
@@ -194,8 +231,10 @@ def exported(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) ->
         from danet_converters.export import TARGETS, export
 
         target = next(one for one in TARGETS if (one.format, one.label) == (kind, label))
-        folder = "exported-tflite" if kind == "tflite" else "exported"
-        return export(tiny_checkpoint, target, tiny_checkpoint.parent / folder).path
+        made = once(f"{kind}-{label}", lambda folder: export(tiny_checkpoint, target, folder))
+        folder = tiny_checkpoint.parent / ("exported-tflite" if kind == "tflite" else "exported")
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        return folder / name
 
     return make
 

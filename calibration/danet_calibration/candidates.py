@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from danet.commands.pictures import boxes_for, read_boxes
 from danet.errors import InputError
 from danet.frame import as_boxes, read_picture
+from danet.opencv_name import opencv_name
 from danet.scenes.scene import render_scene
 from danet.video.container import PLAYLISTS, is_playlist
 from danet_evaluation.coco import KeypointDataset, Picture
@@ -61,7 +62,7 @@ class VideoFrame:
         Raises:
             InputError: the video has no such frame.
         """
-        video = cv2.VideoCapture(str(self.path))
+        video = cv2.VideoCapture(opencv_name(str(self.path), InputError))
         try:
             video.set(cv2.CAP_PROP_POS_FRAMES, self.number)
             read, frame = video.read()
@@ -128,7 +129,7 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
 
 
 def _frame_count(path: Path) -> int:
-    video = cv2.VideoCapture(str(path))
+    video = cv2.VideoCapture(opencv_name(str(path), InputError))
     try:
         count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
     finally:

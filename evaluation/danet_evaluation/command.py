@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
-from danet.commands.console import human, progress_bar, write_json
+from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.option_types import positive
 from danet.errors import InputError, MissingExtraError
+from danet.opencv_name import opencv_name
 
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 RENDERED_PERSONS = 500
 SHEET_PERSONS = 24
-WRONG_USE = 2
 
 
 def _score(text: str) -> float:
@@ -75,8 +75,7 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
 
 def _run(options: argparse.Namespace) -> int:
     if wrong := _wrong_use(options):
-        human().print(f"danet evaluate: error: {wrong}", markup=False, soft_wrap=True)
-        return WRONG_USE
+        return wrong_use("evaluate", wrong)
     from danet.tuning.settings import Settings
 
     _require_extra()
@@ -115,7 +114,7 @@ def _require_writable(sheet: Path | None) -> None:
     """Refuse a sheet's name before minutes of work, not after."""
     import cv2
 
-    if sheet and not cv2.haveImageWriter(str(sheet)):
+    if sheet and not cv2.haveImageWriter(opencv_name(str(sheet), InputError)):
         raise InputError(f"--sheet {sheet}: OpenCV cannot write pictures of that name; use .jpg or .png")
 
 

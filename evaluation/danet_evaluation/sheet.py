@@ -16,6 +16,7 @@ from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS, MPII_KEYPOINTS
 from danet.model_spec import ModelSpec
 from danet.oks import paired_oks
+from danet.printable import printable
 from danet_evaluation.coco import KeypointDataset, Person
 from danet_evaluation.mpii import LEFT_OUT, PCKH_ALPHA
 from danet_evaluation.predict import persons_by_image
@@ -163,6 +164,7 @@ def _grid(tiles: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
 
 def _with_title(sheet: NDArray[np.uint8], title: str) -> NDArray[np.uint8]:
     band = np.full((TITLE_HEIGHT, sheet.shape[1], 3), DARK, np.uint8)
+    title = printable(title)  # OpenCV ends the process at a folder's name that is no UTF-8
     (width, _), _ = cv2.getTextSize(title, _FONT, 0.6, 1)
     scale = min(0.6, 0.6 * (sheet.shape[1] - 4 * GAP) / width)
     cv2.putText(band, title, (2 * GAP, 27), _FONT, scale, LIGHT, 1, cv2.LINE_AA)

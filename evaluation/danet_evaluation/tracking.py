@@ -55,7 +55,7 @@ def tracking_figures(sequences: list[list[TrackedFrame]]) -> TrackingFigures:
     try:
         from trackeval.metrics import CLEAR, Identity
     except ImportError as error:
-        raise MissingExtraError("tracking metrics", "evaluate", "trackeval") from error
+        raise MissingExtraError("tracking metrics", "bench", "trackeval") from error
     clear = CLEAR({"THRESHOLD": MATCHED, "PRINT_CONFIG": False})
     identity = Identity({"THRESHOLD": MATCHED, "PRINT_CONFIG": False})
     data = [_sequence(frames) for frames in sequences]

@@ -62,5 +62,7 @@ def null_trial() -> Callable[..., Trial]:
 
 @pytest.fixture
 def small_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Matrix products that take no time."""
+    """Matrix products and convolutions that take no time."""
     monkeypatch.setattr(peaks, "SIDE", 64)
+    monkeypatch.setattr(peaks, "_CELLS", (1, 8, 8))
+    monkeypatch.setattr(peaks, "_CHANNELS", 32)

@@ -51,6 +51,7 @@ def test_copies_are_measured() -> None:
     assert 0.1 < copy_gbytes(1, 0.2) < 5000
 
 
+@pytest.mark.usefixtures("small_products")
 def test_the_program_prints_a_table(tiny_ir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tiny_ir), "--batch", "1", "--threads", "1", "--seconds", "0.05"]) == 0
     out = capsys.readouterr().out

@@ -35,8 +35,10 @@ def operations(graph: ov.Model) -> list[Placed]:
 
 @pytest.fixture
 def calibration(watch: Watch, tmp_path: Path) -> Calibration:
-    portrait = Candidate(Photo(PORTRAIT), np.array(PORTRAIT_BOX), "portrait")
-    crops = cut_crops([portrait] * 2, ModelSpec(name="tiny", input_size=(128, 96)), tmp_path / "crops")
+    left, top, right, bottom = PORTRAIT_BOX
+    boxes = (left, top, right, bottom), (left, top, right, (top + bottom) / 2)  # two crops whose ranges differ
+    candidates = [Candidate(Photo(PORTRAIT), np.array(box), "portrait") for box in boxes]
+    crops = cut_crops(candidates, ModelSpec(name="tiny", input_size=(128, 96)), tmp_path / "crops")
     return Calibration(crops, Workspace(tmp_path / "cache"), watch)
 
 

@@ -253,7 +253,7 @@ def test_each_rerun_gets_further_whatever_its_minutes(watch: Any, quantized: Qua
 
 
 def test_a_budget_spent_in_a_second_format_keeps_the_first(
-    watch: Any, quantized: Quantize, proven_folder: Path, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    watch: Any, quantized: Quantize, proven_folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = gate_module._write
 
@@ -262,7 +262,7 @@ def test_a_budget_spent_in_a_second_format_keeps_the_first(
         watch.minutes = 1e-9
 
     monkeypatch.setattr(gate_module, "_write", last)
-    report = quantized(proven_folder, model=tiny_checkpoint, formats=("openvino", "onnx"), max_drop=LENIENT)
+    report = quantized(proven_folder, model=tiny_onnx, formats=("openvino", "onnx"), max_drop=LENIENT)
     first, second = report.outcomes
     assert first.written is not None
     assert first.written.is_file()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -140,6 +141,18 @@ def test_joints_and_a_sheet(
 def test_a_sheet_that_cannot_be_written_is_refused_first(write_folder: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--sheet .*sheet\.txt: OpenCV cannot write"):
         _run("nobody", "--backend", "null", "--data", tmp_path / "absent", "--sheet", tmp_path / "sheet.txt")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_not_utf8(write_folder: Any, annotate: Any, danet_process: Any, tmp_path: Path) -> None:
+    """In a process of its own, which OpenCV 4.14 would end by SIGSEGV."""
+    folder = write_folder([1], [annotate(1, 1, POINTS)]).rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    arguments = ("evaluate", "nobody", "--backend", "null", "--data", folder, "--sheet")
+    refused = danet_process(*arguments, tmp_path / os.fsdecode(b"caf\xe9.png")).error()
+    assert r"caf\udce9.png: the name is not UTF-8" in refused
+    done = danet_process(*arguments, tmp_path / "sheet.png")  # the folder's name is in its title
+    assert done.status == 0, done.err
+    assert (tmp_path / "sheet.png").is_file()
 
 
 def test_mpii(

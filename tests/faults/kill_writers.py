@@ -34,6 +34,8 @@ RERUN_EVERY = 3
 """Of the moments before the writing and of slow commands; all others are run again."""
 KEPT = (".danet-quantize",)
 """Hidden folders that a command keeps on purpose."""
+KEPT_SUFFIXES = (".mp4",)
+"""Hidden files: a killed run's video plays as far as it was written (docs/video.md)."""
 
 
 @dataclass
@@ -179,7 +181,8 @@ def _digest(path: Path) -> str:
 
 
 def _leftovers(out: Path) -> list[Path]:
-    return [path for path in out.iterdir() if path.name.startswith(".") and path.name not in KEPT]
+    hidden = [path for path in out.iterdir() if path.name.startswith(".")]
+    return [path for path in hidden if path.name not in KEPT and path.suffix not in KEPT_SUFFIXES]
 
 
 def _start(line: str, inputs: Path, out: Path, told: Path | None = None) -> subprocess.Popen[bytes]:

@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from tests.faults.cases import TRAINING
 
+from danet.commands.main import main
 from danet.errors import InputError
+from danet_network.config import danet_config
+from danet_training import loop as loop_module
 from danet_training.dataset import Numbers
 from danet_training.loop import STATE
 from danet_training.processes import ALONE, Processes
@@ -106,11 +110,16 @@ sys.exit(main(["train", config, "--out", out + os.environ.get("RANK", "0"), "--t
 """
 
 
-def test_machines_that_do_not_share_their_folder(tmp_path: Path, coco_folder: Path) -> None:
+def test_machines_that_do_not_share_their_folder(
+    tmp_path: Path, coco_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "child.py").write_text(COMMAND)
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=1e-3, folder=coco_folder, samples=8))
     child = (tmp_path / "child.py", tmp_path / "run.toml", tmp_path / "out")
-    subprocess.run([sys.executable, *child], check=True, timeout=240)
+    monkeypatch.setattr(
+        loop_module, "danet_config", lambda name, preset: replace(danet_config(name, preset), layers=(1, 1, 1, 1))
+    )
+    assert main(["train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "out0"), "--threads", "1"]) == 0
     assert (tmp_path / "out0" / STATE).is_file()
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     done = subprocess.run([*torchrun, *child], capture_output=True, text=True, timeout=240, check=False)

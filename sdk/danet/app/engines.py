@@ -10,7 +10,7 @@ import numpy as np
 from danet.app.choices import Choices
 from danet.app.lending import Lending
 from danet.detectors.base import Detector
-from danet.detectors.opening import open_detector
+from danet.detectors.opening import NAMED, open_detector
 from danet.estimator import PoseEstimator
 
 MOST_UNUSED = 2
@@ -23,11 +23,21 @@ class Engines:
     Args:
         choices: what may be chosen.
         threads: cores to use for each estimator; all if None.
+        head: of the detectors' files, as `OnnxDetector` takes it.
+        person_class: the same.
     """
 
-    def __init__(self, choices: Choices, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        choices: Choices,
+        threads: int | None = None,
+        *,
+        head: str | None = None,
+        person_class: int | None = None,
+    ) -> None:
         self.choices = choices
         self._threads = threads
+        self._told = {"head": head, "person_class": person_class}
         self._estimators = Lending(self._open_estimator, PoseEstimator.close, MOST_UNUSED)
         self._detectors = Lending(self._open_detector, lambda _: None, MOST_UNUSED)
 
@@ -37,7 +47,8 @@ class Engines:
         return estimator
 
     def _open_detector(self, name: str) -> Detector:
-        return open_detector(name, threads=self._threads)
+        told = {} if name in NAMED else self._told
+        return open_detector(name, threads=self._threads, **told)
 
     def estimator(self, model: str, backend: str) -> AbstractContextManager[PoseEstimator]:
         """The estimator of a choice, for the time of a `with` block.

@@ -52,7 +52,7 @@ class LiveSession:
         return poses
 
     def _track(self, picture: NDArray[np.uint8], estimator: PoseEstimator, detector: Detector) -> Poses:
-        found = detector.detect(picture) if self._tracker.detection_due else None
-        size = (picture.shape[0], picture.shape[1])
-        boxes = self._tracker.boxes(size, self._arrivals.next(time.monotonic()), found)
+        time_s = self._arrivals.next(time.monotonic())
+        found = detector.detect(picture) if self._tracker.detection_due_at(time_s) else None
+        boxes = self._tracker.boxes((picture.shape[0], picture.shape[1]), time_s, found)
         return self._tracker.update(estimator.infer(picture, boxes))

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from danet.commands.command import Command
-from danet.commands.console import human
+from danet.commands.console import human, wrong_use
+from danet.commands.detector_options import add_detector_options
 from danet.commands.option_types import positive
 
 LAST_PORT = 65535
@@ -30,6 +31,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detector", metavar="FILE", action="append", default=[], help="a person detector to offer; may be repeated"
     )
+    add_detector_options(parser)
     parser.add_argument("--host", default=HERE, help=f"interface to listen on ({HERE}: this machine only)")
     parser.add_argument("--port", type=_port, help="the first free one from 7860 on if not given")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
@@ -37,12 +39,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if not options.detector and (options.head, options.person_class) != (None, None):
+        return wrong_use("app", "--head and --person-class are for the files that --detector names")
     from danet.app.choices import offered
     from danet.app.engines import Engines
     from danet.app.server import running_page
 
     choices = offered(options.models, options.detector)
-    engines = Engines(choices, options.threads)
+    engines = Engines(choices, options.threads, head=options.head, person_class=options.person_class)
     for name, backends in choices.backends.items():  # a model that does not open is told now, not to the visitors
         with engines.estimator(name, backends[0]):
             pass

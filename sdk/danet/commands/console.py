@@ -53,6 +53,12 @@ def progress_bar(*more: ProgressColumn) -> Progress:
     )
 
 
+def wrong_use(command: str, message: str) -> int:
+    """Tell of options that do not go together, as argparse tells of one; gives the exit status."""
+    human().print(f"danet {command}: error: {message}", soft_wrap=True)
+    return 2
+
+
 def write_json(content: Any, target: str) -> None:
     """Write JSON to a file, whole or not at all, or to stdout for "-"."""
     text = json.dumps(content, indent=1) + "\n"

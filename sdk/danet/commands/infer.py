@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.commands.command import Command
-from danet.commands.console import human, progress_bar, write_json
+from danet.commands.console import human, progress_bar, write_json, wrong_use
+from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.pictures import boxes_for, read_boxes, write_picture
 from danet.errors import DetectorError, InputError
@@ -30,10 +31,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="OUT", help="write poses as JSON; - for stdout")
     parser.add_argument("--draw", metavar="OUT", type=Path, help="annotated picture, or a folder for several")
     parser.add_argument("--threshold", type=float, default=0.2, help="lowest keypoint score drawn (0.2)")
+    add_detector_options(parser)
     add_model_options(parser)
 
 
+def _wrong_use(options: argparse.Namespace) -> str | None:
+    if options.detector is not None and options.box_format != "xyxy":
+        return f"--box-format {options.box_format} with --detector; it is for --boxes"
+    return wrong_detector_options(options)
+
+
 def _run(options: argparse.Namespace) -> int:
+    if wrong := _wrong_use(options):
+        return wrong_use("infer", wrong)
     targets = _draw_targets(options.images, options.draw)
     boxes_of = _boxes_source(options)
     console = human()
@@ -59,18 +69,31 @@ def _draw_targets(images: list[Path], out: Path | None) -> dict[Path, Path]:
     """Where each picture is drawn to.
 
     Raises:
-        InputError: two pictures would be drawn to one file.
+        InputError: two pictures would be drawn to one file, or one over any picture that is read.
     """
     if out is None:
         return {}
     if len(images) == 1 and out.suffix and not out.is_dir():
-        return {images[0]: out}
-    targets = {image: out / f"{image.stem}.png" for image in images}
+        targets = {images[0]: out}
+    else:
+        targets = {image: out / f"{image.stem}.png" for image in images}
+    read = {_identity(image) for image in images} - {None}
     owners: dict[Path, Path] = {}
     for image, target in targets.items():
         if owners.setdefault(target, image) != image:
             raise InputError(f"{owners[target]} and {image} would both be drawn to {target}; draw them one by one")
+        if _identity(target) in read:
+            raise InputError(f"{image} would be drawn over {target}, which is read; draw to another file or folder")
     return targets
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What all names of a file share; None where there is none."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _boxes_source(options: argparse.Namespace) -> BoxesOf | None:
@@ -85,11 +108,7 @@ def _boxes_source(options: argparse.Namespace) -> BoxesOf | None:
         return lambda image, frame: boxes_for(content, image)
     if options.detector is None:
         return None
-    from danet.detectors.opening import open_detector
-
-    if options.box_format != "xyxy":
-        raise InputError(f"--box-format {options.box_format} with --detector; it is for --boxes")
-    detector = open_detector(options.detector, threads=options.threads)
+    detector = open_chosen(options)
     return lambda image, frame: detector.detect(frame).boxes
 
 

@@ -25,6 +25,9 @@ _NO_MEMORY = (
 )
 """Words of libstdc++, OpenVINO, the C library, its loader and Python where memory is at an end."""
 
+_NO_LIBRARY = "cannot open shared object file"
+"""What the loader says where a Python package lacks a library of the system, as in slim containers."""
+
 
 def commands() -> list[Command]:
     """The subcommands of all installed packages, by name."""
@@ -75,6 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
     except (MemoryError, ImportError, RuntimeError) as error:
         if not _lacks_memory(error):
+            if isinstance(error, ImportError) and _NO_LIBRARY in str(error):
+                return _fail(
+                    f"a library of the system is missing ({last_line(error)}); OpenCV needs Debian's libgl1 and "
+                    "libglib2.0-0, or opencv-python-headless in the place of opencv-python"
+                )
             raise
         why = last_line(error) if str(error).strip() else "none left"
         return _fail(f"out of memory ({why}); give this process more, or smaller input")

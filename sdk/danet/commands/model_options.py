@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from danet.commands.option_types import positive
+
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
     from danet.frame import BoxFormat
@@ -15,7 +17,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Backend, precision, threads, flip test and decoder."""
     parser.add_argument("--backend", help="openvino, onnxruntime, tflite, torch or null; by the suffix if not given")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
-    parser.add_argument("--threads", type=int, help="cores to use (all)")
+    parser.add_argument("--threads", metavar="N", type=positive, help="cores to use (all)")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
     add_decoder_option(parser)
 

@@ -13,6 +13,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def not_negative_whole(text: str) -> int:
+    """A whole number of 0 or more."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a whole number of 0 or more")
+    return int(text)
+
+
 def not_negative(text: str) -> float:
     """A finite number of 0 or more."""
     try:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from danet.errors import InputError
 from danet.files import write_beside
+from danet.opencv_name import opencv_name
 
 MAX_BOXES_CHARACTERS = 64 << 20
 """A million boxes; parsed JSON takes some ten times its text's memory."""
@@ -63,10 +64,10 @@ def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
     """Write a picture (H, W, 3) uint8 BGR in the format that its suffix names, whole or not at all.
 
     Raises:
-        InputError: a suffix that OpenCV cannot write.
+        InputError: a suffix that OpenCV cannot write, or that is no UTF-8.
     """
     try:
-        written, data = cv2.imencode(path.suffix, picture)
+        written, data = cv2.imencode(opencv_name(path.suffix, InputError, str(path)), picture)
     except cv2.error as error:
         raise InputError(f"{path}: OpenCV cannot write pictures named {path.suffix!r}; use .png or .jpg") from error
     if not written:

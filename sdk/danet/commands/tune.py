@@ -43,21 +43,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from danet.opened_model import model_path
     from danet.tuning.agreement import MOST_MOVED
-    from danet.tuning.saved import save_tuning
+    from danet.tuning.saved import places_to_keep, save_tuning
     from danet.tuning.search import Plan, Search
 
     path = model_path(options.model, options.backend)
+    if options.save:
+        places_to_keep(path)  # where there is none, a minute of measuring is spared
     persons = tuple(sorted(set(options.persons)))
     most_moved = MOST_MOVED if options.max_moved is None else options.max_moved
     plan = Plan(persons, options.seconds, tuple(dict.fromkeys(options.threads)), most_moved)
     with progress_bar() as bar:
         outcome = Search(path, options.backend, plan, _Bar(bar, plan.seconds)).run()
-    saved = save_tuning(outcome.tuning, path) if options.save else None
-    if options.json:
-        content = {**asdict(outcome.tuning), "rows": [asdict(row) for row in outcome.rows]}
-        write_json({**content, "saved": None if saved is None else str(saved)}, options.json)
     if options.json != "-":
         _print(outcome, persons, most_moved)
+    saved = None
+    try:
+        saved = save_tuning(outcome.tuning, path) if options.save else None
+    finally:
+        if options.json:
+            content = {**asdict(outcome.tuning), "rows": [asdict(row) for row in outcome.rows]}
+            write_json({**content, "saved": None if saved is None else str(saved)}, options.json)
     if saved:
         human().print(f"kept in {saved}", markup=False, soft_wrap=True)
     return 0

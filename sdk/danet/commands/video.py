@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from rich.progress import TextColumn
 
 from danet.commands.command import Command
-from danet.commands.console import human, progress_bar
+from danet.commands.console import human, progress_bar, wrong_use
+from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.option_types import not_negative, positive
 from danet.errors import InputError
@@ -39,12 +40,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boxes", action="store_true", help="draw boxes as well")
     parser.add_argument("--threshold", type=not_negative, default=0.2, help="lowest keypoint score drawn (0.2)")
     parser.add_argument("--frames", metavar="N", type=positive, help="stop after so many")
+    add_detector_options(parser)
     add_model_options(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     from danet.commands.video_outputs import VideoOutputs
 
+    if wrong := _wrong_use(options):
+        return wrong_use("video", wrong)
     _check(options)
     with ExitStack() as stack:
         estimator = stack.enter_context(open_estimator(options))
@@ -59,15 +63,23 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _wrong_use(options: argparse.Namespace) -> str | None:
+    targets = _targets(options)
+    if len(targets) == 2 and targets[0].resolve() == targets[1].resolve():
+        return f"--out and --jsonl are both {targets[0]}; write to two files"
+    if options.smallest is not None and options.detector != "hog":
+        return f"--smallest is for the detector hog, not for {options.detector}"
+    return wrong_detector_options(options)
+
+
+def _targets(options: argparse.Namespace) -> list[Path]:
+    return [Path(one) for one in (options.out, options.jsonl) if one not in (None, "-")]
+
+
 def _check(options: argparse.Namespace) -> None:
     """Refuse at once what would fail after the first frame, or cost the source."""
     source = Path(options.source)
-    targets = [Path(one) for one in (options.out, options.jsonl) if one not in (None, "-")]
-    if len(targets) == 2 and targets[0].resolve() == targets[1].resolve():
-        raise InputError(f"--out and --jsonl are both {targets[0]}; write to two files")
-    if options.smallest is not None and options.detector != "hog":
-        raise InputError(f"--smallest is for the detector hog, not for {options.detector}")
-    for target in targets:
+    for target in _targets(options):
         if source.exists() and target.exists() and target.samefile(source):
             raise InputError(f"{target} is the source itself; write to another file")
     if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
@@ -76,13 +88,12 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipeline:
-    from danet.detectors.opening import open_detector
     from danet.tracking.one_euro import OneEuroSettings
     from danet.tracking.tracker import Tracker, TrackerSettings
     from danet.video.pipeline import PosePipeline
 
     own = {} if options.smallest is None else {"smallest": options.smallest}
-    detector = None if options.detector == "none" else open_detector(options.detector, threads=options.threads, **own)
+    detector = None if options.detector == "none" else open_chosen(options, **own)
     tracker = None
     if detector is not None and not options.no_tracking:
         settings = TrackerSettings(detect_every=options.detect_every)

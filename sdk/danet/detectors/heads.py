@@ -60,7 +60,7 @@ def decode_yolox(outputs: Arrays, reading: Reading) -> Candidates:
     if len(cells) != len(rows):
         raise DetectorError(
             f"{len(rows)} rows from an input of {reading.input_size}, expected {len(cells)}: one for each cell of "
-            f"strides {YOLOX_STRIDES}; is it no YOLOX, or is input_size no multiple of 32?"
+            f"strides {YOLOX_STRIDES}; say another head= (--head), or an input_size that is a multiple of 32"
         )
     centers = (rows[:, :2] + cells) * strides
     with np.errstate(over="ignore"):  # an infinite size is dropped later
@@ -172,7 +172,10 @@ def _column(scores: NDArray[np.float32], reading: Reading) -> NDArray[np.float32
     """The person's column of class scores (A, C)."""
     classes = min(reading.classes or scores.shape[1], scores.shape[1])
     if not 0 <= reading.person_class < classes:
-        raise DetectorError(f"person_class {reading.person_class}, but the model has {classes} classes, 0 the first")
+        raise DetectorError(
+            f"person_class {reading.person_class}, but the model has {classes} classes, 0 the first; say another "
+            "person_class= (--person-class)"
+        )
     return scores[:, reading.person_class]
 
 
@@ -199,7 +202,8 @@ def _scores_and_labels(outputs: Arrays, flat: Arrays, reading: Reading) -> tuple
 
 
 def _only(outputs: Arrays, fits: Any, expected: str) -> NDArray[Any]:
-    for output in outputs:
-        if fits(output.shape):
-            return output
+    """The output that fits; of several the one of most dimensions: of four boxes the scores (1, 4) end in 4 as well."""
+    fitting = [output for output in outputs if fits(output.shape)]
+    if fitting:
+        return max(fitting, key=lambda output: output.ndim)
     raise DetectorError(f"outputs of shapes {[one.shape for one in outputs]}, expected {expected}")

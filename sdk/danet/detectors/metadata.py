@@ -58,7 +58,9 @@ def stated_person_class(names: tuple[str, ...] | None) -> int | None:
     if len(names) == 1:  # a detector of helmets is the caller's choice
         return 0
     shown = ", ".join(name[:80] for name in names[:12]) + (", ..." if len(names) > 12 else "")
-    raise DetectorError(f"none of its classes is a person ({shown}); say which one counts by person_class=")
+    raise DetectorError(
+        f"none of its classes is a person ({shown}); say which one counts: person_class= (--person-class)"
+    )
 
 
 def _names(metadata: Mapping[str, str]) -> tuple[str, ...] | None:

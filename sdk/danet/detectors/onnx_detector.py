@@ -39,7 +39,8 @@ class OnnxDetector:
         score_threshold: lowest score of a person. 0.4: see docs/detectors.md.
         nms_threshold: IoU above which the lesser of two boxes is dropped; 0.5 if None, but no NMS for
             exports that have it inside.
-        person_class: index of the person class; by the file's class names if None, else 0 (SSD: 1).
+        person_class: index of the person class; by the file's class names if None, else 0 (SSD: 1, but for Open Model
+            Zoo's person-detection-02..., told by the file's name).
         max_detections: most persons to a frame.
         input_size: side, or (height, width), of a dynamic input.
         color: "BGR" or "RGB", the network's colour order.

@@ -17,6 +17,9 @@ from danet.model_spec import IMAGENET_MEAN_BGR, IMAGENET_STD_BGR
 
 _YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
 _END_TO_END_ROWS = 1000
+_PERSON_IS_0 = "person-detection-02"
+"""How file names of Open Model Zoo begin whose DetectionOutput has persons as class 0 (by their pages); its others,
+as person-detection-retail-0013, have the background there, as Caffe's do."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Head:
         except (IndexError, ValueError) as error:  # too few columns, or a size that is none of rows
             shapes = ", ".join(str(one.shape) for one in outputs)
             raise DetectorError(
-                f"outputs {shapes} are none of head {self.name!r} ({error}); say another head="
+                f"outputs {shapes} are none of head {self.name!r} ({error}); say another head= (--head)"
             ) from error
 
 
@@ -204,9 +207,9 @@ def recognised_head(probe: Probe) -> Head:
     if not fitting:
         raise DetectorError(
             f"outputs {shown} for an input of {probe.input_size} are of no detector known here; if it is one, say "
-            f"head= one of {_listed(list(HEADS.values()))}"
+            f"head= (--head) one of {_listed(list(HEADS.values()))}"
         )
-    raise DetectorError(f"outputs {shown} may be of several kinds; say head= one of {_listed(fitting)}")
+    raise DetectorError(f"outputs {shown} may be of several kinds; say head= (--head) one of {_listed(fitting)}")
 
 
 def _listed(choices: Sequence[Head]) -> str:
@@ -221,6 +224,6 @@ def as_reading(probe: Probe, head: Head, person_class: int | None) -> Reading:
     """
     names = probe.stated.names
     found = stated_person_class(names) if person_class is None else person_class
-    return Reading(
-        probe.input_size, head.person_class if found is None else found, len(names) if names else None, probe.names
-    )
+    if found is None:
+        found = 0 if probe.stem.lower().startswith(_PERSON_IS_0) else head.person_class
+    return Reading(probe.input_size, found, len(names) if names else None, probe.names)

@@ -87,7 +87,7 @@ class Tracker:
 
     For each frame, in order: `boxes`, the estimator on them, `update`. The pipeline does so; in a loop of your own:
 
-        found = detector.detect(image) if tracker.detection_due else None
+        found = detector.detect(image) if tracker.detection_due_at(time_s) else None
         poses = tracker.update(estimator.infer(image, tracker.boxes(image.shape[:2], time_s, found)))
 
     Args:
@@ -184,6 +184,7 @@ class Tracker:
             free.discard(column)
         for column, track in self._within_reach(lost, found, sorted(free)):
             crops[id(track)] = Crop(found[column], track, found[column])
+            track.undetected = 0  # else one that was lost for want of detections could never come back
             free.discard(column)
         enough = detections.scores >= self.settings.new_box_score
         return [

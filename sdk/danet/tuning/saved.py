@@ -65,7 +65,11 @@ def in_cache(model: Path) -> Path | None:
 
 
 def find_tuning(model: Path, backend: str) -> FoundTuning:
-    """The tuning that holds for a model file in a backend, on this machine, or why there is none."""
+    """The tuning that holds for a model file in a backend, on this machine, or why there is none.
+
+    Where several hold, the latest: the folder of one that was kept beside the model may have become read-only since.
+    """
+    held: list[tuple[str, FoundTuning]] = []
     first_refusal: FoundTuning | None = None
     try:
         places = _places(model)
@@ -78,10 +82,14 @@ def find_tuning(model: Path, backend: str) -> FoundTuning:
             tuning = _read(place)
             reason = _refusal(tuning, model, read_situation(backend))
         except (DanetError, OSError) as error:
-            tuning, reason = None, " ".join(str(error).split())
-        if reason is None:
-            return FoundTuning(f"from {place}", place, tuning)
+            reason = " ".join(str(error).split())
+        else:
+            if reason is None:
+                held.append((tuning.measured_at, FoundTuning(f"from {place}", place, tuning)))
+                continue
         first_refusal = first_refusal or FoundTuning(f"{place} is not used: {reason}", place)
+    if held:
+        return max(held, key=lambda one: one[0])[1]
     return first_refusal or FoundTuning("none; danet tune MODEL --save measures and keeps one")
 
 
@@ -93,8 +101,9 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
 
     Raises:
         OSError: neither can be written.
+        ModelFileError: there is no such place.
     """
-    places = _places(model)
+    places = places_to_keep(model)
     for place in places:
         try:
             with write_beside(place) as temporary:
@@ -103,11 +112,23 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
             if place == places[-1]:
                 raise
         else:
-            return place
-    raise ModelFileError(
-        f"{model}: no place to keep a tuning: the model is embedded, and there is no cache folder (no home folder, or "
-        "DANET_CACHE_DIR is empty)"
-    )
+            break
+    return place
+
+
+def places_to_keep(model: Path) -> list[Path]:
+    """The places where a tuning may be kept, the first one to be tried first.
+
+    Raises:
+        ModelFileError: there is none.
+    """
+    places = _places(model)
+    if not places:
+        raise ModelFileError(
+            f"{model}: no place to keep a tuning: the model is embedded, and there is no cache folder (no home folder, "
+            "or DANET_CACHE_DIR is empty)"
+        )
+    return places
 
 
 def _places(model: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 
 from danet.errors import SourceError
+from danet.opencv_name import opencv_name
 
 OPEN_S = 10.0
 """An address must answer within this time."""
@@ -56,20 +57,25 @@ def quiet_opencv() -> Iterator[None]:
 
 
 def open_file(path: str) -> cv2.VideoCapture | None:
-    """A video file, absolute path; None where OpenCV cannot open it. Turned upright by its rotation metadata."""
+    """A video file, absolute path; None where OpenCV cannot open it. Turned upright by its rotation metadata.
+
+    Raises:
+        SourceError: a path that is no UTF-8.
+    """
     with quiet_opencv():
-        return _upright(cv2.VideoCapture(path))
+        return _upright(cv2.VideoCapture(opencv_name(path, SourceError)))
 
 
 def open_address(address: str, read_s: float) -> cv2.VideoCapture:
     """A network stream; reads give up after `read_s` seconds.
 
     Raises:
-        SourceError: it does not answer, or is no video.
+        SourceError: it does not answer, or is no video, or no UTF-8.
     """
+    name = opencv_name(address, SourceError, without_password(address))
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * OPEN_S), cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(1000 * read_s)]
     with quiet_opencv():
-        capture = _upright(cv2.VideoCapture(address, cv2.CAP_FFMPEG, limits))
+        capture = _upright(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits))
     if capture is None:
         raise SourceError(
             f"{without_password(address)}: no video can be opened there (waited for up to {OPEN_S:.0f} s); check the "
@@ -82,8 +88,9 @@ def open_address(address: str, read_s: float) -> cv2.VideoCapture:
 def open_device(device: int | str) -> cv2.VideoCapture | None:
     """A camera by index, or by its device file (/dev/video0); None where it cannot be opened."""
     with quiet_opencv():
-        capture = cv2.VideoCapture(device) if isinstance(device, int) else cv2.VideoCapture(device, cv2.CAP_V4L2)
-        return _upright(capture)
+        if isinstance(device, int):
+            return _upright(cv2.VideoCapture(device))
+        return _upright(cv2.VideoCapture(opencv_name(device, SourceError), cv2.CAP_V4L2))
 
 
 def _upright(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:

@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError
+from danet.opencv_name import opencv_name
 from danet.video.opencv_capture import quiet_opencv
 
 CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v", ".mp4": "mp4v"}
 """H.264 is not among them: OpenCV's wheels have no encoder for it."""
 LONGEST_REPEAT_S = 10.0
 """A frame is repeated for this long at most; a camera that was away for an hour leaves no hour of one picture."""
+
+MOST_AHEAD = 1.001
+"""Frames that a file may be ahead of the time stamps: with none, stamps that waver would cost frames. The thousandth is
+for rounding."""
 
 
 def codecs() -> dict[str, str]:
@@ -25,7 +30,8 @@ def codecs() -> dict[str, str]:
 class OpenCvEncoder:
     """An open file; see `danet.video.encoder.Encoder`.
 
-    The rate is constant, so a frame is repeated until the next one's time has come; frames are never left out.
+    The rate is constant, so a frame is repeated until the next one's time has come, and left out where the file is
+    ahead of it by more than `MOST_AHEAD`.
     """
 
     def __init__(self, path: Path, codec: str, size: tuple[int, int], fps: float) -> None:
@@ -35,19 +41,22 @@ class OpenCvEncoder:
         self._left_out = 0
         self._last: NDArray[np.uint8] | None = None
         with quiet_opencv():
-            self._writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), fps, size[::-1])
+            name = opencv_name(str(path), InputError)
+            self._writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), fps, size[::-1])
         if not self._writer.isOpened():
             raise InputError(f"OpenCV cannot write {codec} video of {size[1]}x{size[0]} to a {path.suffix} file")
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
         """Append a frame (H, W, 3) uint8 BGR."""
-        missing = round(time_s * self._fps) - self._written - self._left_out
+        place = time_s * self._fps - self._left_out
+        missing = round(place) - self._written
         if self._last is not None and missing > 0:
             repeated = min(missing, round(LONGEST_REPEAT_S * self._fps))
             self._left_out += missing - repeated
             for _ in range(repeated):
                 self._append(self._last)
-        self._append(image)
+        if self._written - place <= MOST_AHEAD:
+            self._append(image)
         self._last = image
 
     def _append(self, image: NDArray[np.uint8]) -> None:

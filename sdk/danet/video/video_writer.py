@@ -35,7 +35,8 @@ class VideoWriter:
         path: the suffix chooses the container.
         size: (height, width); that of the first frame if None. Frames of another size are letterboxed into it, and
             odd sides are made even by repeating the last row or column, which H.264 needs.
-        fps: frames to a second, where frames come without time stamps. OpenCV's files have this rate throughout.
+        fps: frames to a second, where frames come without time stamps. OpenCV's files have this rate throughout:
+            frames are repeated and left out so that they last as long as the time stamps say.
         backend: "av" or "opencv"; PyAV where it is installed and can if None.
         threads: for the encoder; it chooses if None.
         reserve_bytes: kept free on the disk, so that the file can be finished when the disk runs full. OpenCV would
@@ -69,14 +70,16 @@ class VideoWriter:
         self._module, self._codec = choose_encoder(self.path, backend)
         self._size, self._fps, self._threads, self._reserve = size, fps, threads, reserve_bytes
         self.frames = 0
-        """Written so far."""
+        """Taken so far."""
         self._last_s = -math.inf
         self._encoder: Encoder | None = None
         self._closed = False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         name = f".{self.path.stem}.{secrets.token_hex(4)}{self.path.suffix}"
-        self._temporary = self.path.with_name(name)
-        self._temporary.touch()  # a folder that cannot be written is known now, not after the first poses
+        # absolute: of a relative name FFmpeg takes what is before the first colon for a protocol
+        self._temporary = self.path.absolute().with_name(name)
+        with _named(self.path):
+            self._temporary.parent.mkdir(parents=True, exist_ok=True)
+            self._temporary.touch()  # a folder that cannot be written is known now, not after the first poses
 
     @property
     def codec(self) -> str:
@@ -127,7 +130,7 @@ class VideoWriter:
         return np.ascontiguousarray(picture)
 
     def _check_space(self) -> None:
-        free = shutil.disk_usage(self.path.parent).free
+        free = shutil.disk_usage(self._temporary.parent).free
         if free < self._reserve:
             reason = f"{free / MIB:.1f} MiB left, {self._reserve / MIB:.1f} MiB are kept to finish the file"
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({reason})")
@@ -150,12 +153,12 @@ class VideoWriter:
                 self._rename()
 
     def _rename(self) -> None:
-        if self.frames == 0:
+        if self.frames == 0 or self._temporary.stat().st_size == 0:  # what failed costs no older video
             self._temporary.unlink(missing_ok=True)
             return
         with self._temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        self._temporary.replace(self.path)
+        self._temporary.replace(self._temporary.with_name(self.path.name))
 
     def __enter__(self) -> Self:
         return self

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from danet.app import server
+from danet.app import engines, server
+from danet.app.choices import HOG, offered
 from danet.commands.app import COMMAND
+from danet.detectors.base import CallableDetector
 from danet.errors import DanetError, DetectorError, InputError, MissingExtraError, ModelFileError
 
 PROGRAM = "import sys; from danet.commands.app import COMMAND; import argparse; p = argparse.ArgumentParser(); \
@@ -43,6 +45,28 @@ def test_wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> None
         _options(*words)
     assert ended.value.code == 2
     assert "expected" in capsys.readouterr().err
+
+
+def test_what_is_for_a_detectors_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMAND.run(_options("--head", "yolox")) == 2
+    assert "for the files that --detector names" in capsys.readouterr().err
+
+
+def test_head_and_person_class_reach_the_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[dict[str, Any]] = []
+
+    def open_detector(name: str, **options: Any) -> CallableDetector:
+        told.append(options)
+        return CallableDetector(lambda _: [])
+
+    monkeypatch.setattr(engines, "open_detector", open_detector)
+    (tmp_path / "end2end.onnx").touch()
+    shared = engines.Engines(offered(["danet72"], [str(tmp_path / "end2end.onnx")]), 1, head="rtmdet", person_class=2)
+    for name in ("end2end.onnx", HOG):
+        with shared.detector(name):
+            pass
+    shared.close()
+    assert told == [{"threads": 1, "head": "rtmdet", "person_class": 2}, {"threads": 1}]
 
 
 @pytest.mark.parametrize(

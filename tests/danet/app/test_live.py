@@ -39,6 +39,19 @@ def test_pictures_of_one_moment(engines: Engines, portrait: Path, monkeypatch: p
     assert [len(poses) for poses in found[1:]] == [1, 1]
 
 
+def test_after_a_pause_the_detector_looks_who_is_there(
+    engines: Engines, portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(live, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    picture, session, counts = read_picture(portrait), LiveSession(("danet72",)), []
+    with engines.estimator("danet72", "openvino") as estimator:
+        for now in (0.0, 0.1, 0.2, 10.0, 10.1):
+            clock.now = now
+            counts.append(len(session.step(picture, estimator, CallableDetector(lambda _: [PORTRAIT_BOX]))))
+    assert counts == [0, 1, 1, 0, 1]
+
+
 def test_without_a_detector_the_whole_picture_is_one_person(engines: Engines, portrait: Path) -> None:
     picture = read_picture(portrait)
     with engines.estimator("danet72", "openvino") as estimator:

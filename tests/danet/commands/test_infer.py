@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from danet.detectors import opening
+from danet.detectors.base import Detections
 from danet.embedded import PORTRAIT_BOX
 from danet.estimator import PoseEstimator
 from danet.frame import read_picture
@@ -101,7 +103,7 @@ def test_options_reach_the_model(danet: Danet, tiny_onnx: Path, scene_file: Path
     assert [person["box"] for person in persons_of(in_openvino.out)] == [[0, 0, 320, 240]]
     assert "onnxruntime" in danet(*arguments, "--precision", "bf16").error()
     assert "no backend named 'tensorrt'" in danet(*arguments, "--backend", "tensorrt").error()
-    assert "threads 0" in danet(*arguments, "--threads", "0").error()
+    assert danet(*arguments, "--threads", "0").status == 2
 
 
 # Pictures out
@@ -146,6 +148,23 @@ def test_picture_in_the_way_of_the_folder_stays(
     assert outcome.status == 1
     assert "out.png" in outcome.err
     assert target.read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_pictures_are_not_drawn_over_those_that_are_read(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, count: int, tmp_path: Path
+) -> None:
+    """Not even the later one over the earlier one, nor by another name of the same file."""
+    read = [tmp_path / "first.png", tmp_path / "second.jpg"][:count]
+    for path, source in zip(read, (scene_file, portrait), strict=False):
+        path.write_bytes(source.read_bytes())
+    before = [path.read_bytes() for path in read]
+    (tmp_path / "out").mkdir()
+    for target in [tmp_path, tmp_path / "first.png"][: 3 - count]:
+        assert "first.png, which is read" in danet("infer", tiny_ir, *read, "--draw", target).error()
+    (tmp_path / "out" / f"{read[-1].stem}.png").symlink_to(read[0])
+    assert f"{read[-1].stem}.png, which is read" in danet("infer", tiny_ir, *read, "--draw", tmp_path / "out").error()
+    assert [path.read_bytes() for path in read] == before
 
 
 @pytest.mark.parametrize("name", ["out.txt", "out.xyz"])
@@ -340,8 +359,42 @@ def test_detector_and_boxes_exclude_each_other(danet: Danet, scene_file: Path) -
 
 
 def test_box_format_is_not_the_detectors(danet: Danet, scene_file: Path) -> None:
-    said = danet("infer", "danet72", scene_file, "--detector", "hog", "--box-format", "xywh").error()
-    assert "it is for --boxes" in said
+    done = danet("infer", "danet72", scene_file, "--detector", "hog", "--box-format", "xywh")
+    assert done.status == 2
+    assert "it is for --boxes" in done.err
+
+
+@pytest.mark.parametrize("detector", [(), ("--detector", "hog")])
+@pytest.mark.parametrize("told", [("--head", "yolox"), ("--person-class", 0)])
+def test_what_is_for_a_detectors_file(
+    danet: Danet, scene_file: Path, detector: tuple[str, ...], told: tuple[object, ...]
+) -> None:
+    done = danet("infer", "danet72", scene_file, *detector, *told)
+    assert done.status == 2
+    assert f"{told[0]} is for a detector's file" in done.err
+
+
+def test_head_and_person_class_reach_the_detector(
+    danet: Danet, scene_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+
+    class Finder:
+        def __init__(self, model: str, **options: Any) -> None:
+            told.append(options)
+
+        def detect(self, frame: np.ndarray) -> Detections:
+            return Detections(np.array([[10, 10, 90, 200]], np.float32), np.ones(1, np.float32))
+
+    monkeypatch.setattr(opening, "OnnxDetector", Finder)
+    monkeypatch.setattr(opening, "_refuse_unknown", lambda *_: None)
+    arguments = ("infer", "null", scene_file, "--backend", "null", "--detector", "end2end.onnx", "--threads", 1)
+    assert danet(*arguments, "--head", "rtmdet", "--person-class", 0).status == 0
+    assert danet(*arguments).status == 0
+    assert told == [
+        {"threads": 1, "head": "rtmdet", "person_class": 0},
+        {"threads": 1, "head": None, "person_class": None},
+    ]
 
 
 def test_unknown_detector(danet: Danet, scene_file: Path) -> None:

@@ -13,7 +13,9 @@ import pytest
 
 Danet = Callable[..., Any]
 PROGRAM = Path(sys.executable).with_name("danet")
-COMMANDS = ("benchmark", "convert", "demo", "evaluate", "infer", "info", "quantize", "train", "tune")
+COMMANDS = (
+    *("app", "benchmark", "convert", "demo", "evaluate", "infer", "info", "quantize", "train", "tune", "video"),
+)
 
 
 def test_help_names_every_command(danet: Danet) -> None:
@@ -171,3 +173,13 @@ sys.exit(program.main(["work"]))
 def test_a_lost_sigterm_comes_again_and_tidying_is_left_in_peace(body: str) -> None:
     done = subprocess.run([sys.executable, "-c", ENDS.format(body=body)], capture_output=True, text=True, timeout=50)
     assert (done.returncode, done.stdout, done.stderr) == (143, "tidied\n", "danet: error: terminated\n")
+
+
+def test_a_library_of_the_system_that_is_missing(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:
+    def parse() -> None:
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("danet.commands.main.build_parser", parse)
+    error = danet("demo").error()
+    assert "libGL.so.1" in error
+    assert "opencv-python-headless" in error

@@ -120,6 +120,29 @@ def test_kept_where_info_and_the_estimator_find_it(danet: Danet, model: Path, pl
     assert told["fastest_precision"] == ("fp32 (relative speeds: fp32 1.00, bf16 1.70 (moves 25.0% of the keypoints))")
 
 
+def test_no_place_is_told_before_the_search(
+    danet: Danet, plans: list[search.Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DANET_CACHE_DIR", "")
+    assert "no place to keep a tuning" in danet("tune", "danet72", "--save").error()
+    assert plans == []
+    assert danet("tune", "danet72").status == 0
+
+
+def test_what_was_measured_is_told_though_it_cannot_be_kept(
+    danet: Danet, model: Path, plans: list[search.Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise PermissionError(13, "Permission denied", "somewhere")
+
+    monkeypatch.setattr(saved, "save_tuning", refuse)
+    outcome = danet("tune", model, "--save", "--json", model.with_name("out.json"))
+    assert outcome.status == 1
+    assert outcome.err.splitlines()[-1] == "danet: error: somewhere: Permission denied"
+    assert "choice: fp32" in outcome.err
+    assert json.loads(model.with_name("out.json").read_text())["saved"] is None
+
+
 def test_info_says_why_one_is_not_used(danet: Danet, model: Path) -> None:
     assert "danet tune" in json.loads(danet("info", model, "--json", "-").out)["tuning"]
     saved.beside(model).write_text("{")

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 from danet.scenes.clip import render_clip
+from danet.video.json_lines import JsonLinesWriter
+from danet.video.result import FramePoses
 from danet.video.video_writer import VideoWriter
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
@@ -112,7 +115,9 @@ def test_the_source_is_not_written_over(danet: Danet, video: Path) -> None:
 
 def test_outputs_that_cannot_be_both(danet: Danet, video: Path, tmp_path: Path) -> None:
     same = tmp_path / "same.mp4"
-    assert "both" in danet("video", "danet72", video, "--out", same, "--jsonl", same).error()
+    done = danet("video", "danet72", video, "--out", same, "--jsonl", same)
+    assert done.status == 2
+    assert "both" in done.err
     assert not same.exists()
 
 
@@ -125,7 +130,16 @@ def test_an_old_file_is_kept_where_nothing_can_be_done(danet: Danet, video: Path
 
 
 def test_smallest_is_hogs(danet: Danet, video: Path) -> None:
-    assert "for the detector hog" in danet("video", "danet72", video, "--detector", "none", "--smallest", 0.1).error()
+    done = danet("video", "danet72", video, "--detector", "none", "--smallest", 0.1)
+    assert done.status == 2
+    assert "for the detector hog" in done.err
+
+
+@pytest.mark.parametrize("detector", ["hog", "none"])
+def test_head_is_a_files(danet: Danet, video: Path, detector: str) -> None:
+    done = danet("video", "danet72", video, "--detector", detector, "--head", "yolox")
+    assert done.status == 2
+    assert f"--head is for a detector's file, not for --detector {detector}" in done.err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="display variables are Linux's")
@@ -141,20 +155,26 @@ def test_a_suffix_that_cannot_be_written(danet: Danet, video: Path, tmp_path: Pa
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_disk_full_keeps_the_video(danet: Danet, video: Path, tmp_path: Path) -> None:
-    """The lines cannot be written; the video of the frames before is whole."""
-    out = tmp_path / "out.avi"
-    full = tmp_path / "poses.jsonl"
-    full.symlink_to("/dev/full")
-    done = danet("video", "null", video, "--detector", "none", "--backend", "null", "--jsonl", full, "--out", out)
+def test_disk_full_keeps_the_video(danet: Danet, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines cannot be written any more; the video of the frames before is whole."""
+    write = JsonLinesWriter.write
+
+    def until_full(writer: JsonLinesWriter, result: FramePoses) -> None:
+        if writer.lines == 5:
+            raise OSError(errno.ENOSPC, "No space left on device", str(writer.path))
+        write(writer, result)
+
+    monkeypatch.setattr(JsonLinesWriter, "write", until_full)
+    out, lines = tmp_path / "out.avi", tmp_path / "poses.jsonl"
+    done = danet("video", "null", video, "--detector", "none", "--backend", "null", "--jsonl", lines, "--out", out)
     assert done.status == 1
-    assert "No space left on device" in done.err.splitlines()[-1]
+    assert done.err.splitlines()[-1] == f"danet: error: {lines}: No space left on device"
     assert "Traceback" not in done.err
+    assert (frames_of(out), len(lines_of(lines))) == (5, 5)
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--detect-every", "0"), ("--frames", "-1"), ("--threshold", "nan"), ("--threads", "x")]
+    ("option", "value"), [("--detect-every", "0"), ("--frames", "-1"), ("--threshold", "nan"), ("--threads", "0")]
 )
 def test_wrong_use(danet: Danet, video: Path, option: str, value: str) -> None:
     done = danet("video", "danet72", video, option, value)

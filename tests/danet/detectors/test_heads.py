@@ -86,6 +86,16 @@ def ssd_boxes(scale: float) -> NDArray[np.float32]:
     return np.array([[[20, 4, 52, 28], [20, 5, 52, 28], [1, 1, 30, 60]]], np.float32) / np.float32(scale)
 
 
+def detection_output(person: int) -> dict[str, NDArray[Any]]:
+    rows = [
+        [0, person, 0.72, 20 / 96, 4 / 96, 52 / 96, 28 / 96],
+        [0, 2, 0.9, 0, 0, 1, 1],
+        [-1, 0, 0, 0, 0, 0, 0],
+        [0, person, 0.9, 0, 0, 1, 1],  # left from an earlier picture
+    ]
+    return {"detection_out": np.array(rows, np.float32)[None, None]}
+
+
 PERSON_CORNER = [[40.0, 8.0, 104.0, 56.0]]
 """(20, 4, 52, 28) twice as large."""
 PERSON_CENTRE = [[40.0, 8.0, 104.0, 56.0]]
@@ -160,21 +170,22 @@ CASES = {
         PERSON_STRETCHED,
         [0.72],
     ),
-    "detection output": Case(
-        "detection-output",
+    "ssd, four boxes, scores and labels first": Case(
+        "ssd",
         {
-            "detection_out": np.array(
-                [
-                    [0, 1, 0.72, 20 / 96, 4 / 96, 52 / 96, 28 / 96],
-                    [0, 2, 0.9, 0, 0, 1, 1],
-                    [-1, 0, 0, 0, 0, 0, 0],
-                    [0, 1, 0.9, 0, 0, 1, 1],  # left from an earlier picture
-                ],
-                np.float32,
-            )[None, None]
+            "scores": np.array([[0.72, 0.7, 0.9, 0.01]], np.float32),
+            "labels": np.array([[1, 1, 2, 1]], np.int64),
+            "boxes": np.concatenate((ssd_boxes(96), np.zeros((1, 1, 4), np.float32)), axis=1),
         },
         PERSON_STRETCHED,
         [0.72],
+    ),
+    "detection output": Case("detection-output", detection_output(1), PERSON_STRETCHED, [0.72]),
+    "detection output, persons 0": Case(
+        "detection-output", detection_output(0), PERSON_STRETCHED, [0.72], name="person-detection-0200.onnx"
+    ),
+    "detection output, retail": Case(
+        "detection-output", detection_output(1), PERSON_STRETCHED, [0.72], name="person-detection-retail-0013.onnx"
     ),
 }
 

@@ -174,7 +174,7 @@ def test_models_that_are_no_detectors(constant_model: MakeModel, backend: str) -
 
 def test_ambiguous_outputs_are_not_guessed(constant_model: MakeModel) -> None:
     path = constant_model({"dets": np.zeros((1, 2, 5), np.float32), "labels": np.zeros((1, 2), np.int64)})
-    with pytest.raises(DetectorError, match=r"dets \(1, 2, 5\) .* say head= one of 'rtmdet', 'yolox-nms'"):
+    with pytest.raises(DetectorError, match=r"dets \(1, 2, 5\) .* say head= \(--head\) one of 'rtmdet', 'yolox-nms'"):
         OnnxDetector(path)
 
 
@@ -190,7 +190,7 @@ def test_head_told_wrongly(constant_model: MakeModel, head: str, message: str) -
 def test_classes_without_a_person(constant_model: MakeModel) -> None:
     outputs = {"output0": np.zeros((1, 6, 189), np.float32)}
     path = constant_model(outputs, metadata={"names": "{0: 'cat', 1: 'dog'}"})
-    with pytest.raises(DetectorError, match=r"cat, dog.*person_class="):
+    with pytest.raises(DetectorError, match=r"cat, dog.*person_class= \(--person-class\)"):
         OnnxDetector(path)
     assert OnnxDetector(path, person_class=1).person_class == 1
     with pytest.raises(DetectorError, match="person_class 2, but the model has 2 classes"):

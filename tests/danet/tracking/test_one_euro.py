@@ -84,6 +84,28 @@ def test_doubtful_keypoints_move_less() -> None:
     assert x[0] > x[1] > x[2] == 0
 
 
+def test_after_an_outlier_that_counts_for_nothing_the_way_back_does_neither() -> None:
+    """The jitter of a pixel is smoothed after it as it is without one."""
+    found = []
+    for outlier in (0.0, 200.0):
+        one = OneEuroFilter()
+        xs = [outlier if index == 10 else index % 2 for index in range(20)]
+        scores = [0.0 if index == 10 else 1.0 for index in range(20)]
+        times = (index / 25 for index in range(20))
+        steps = zip(xs, times, scores, strict=True)
+        found.append([float(one(np.full((1, 2), x), time_s, np.array([score]))[0, 0]) for x, time_s, score in steps])
+    np.testing.assert_array_equal(found[1], found[0])
+
+
+def test_steady_motion_has_its_speed_across_doubtful_samples() -> None:
+    """Their way counts over their time: else a person who walks would seem to jump."""
+    one = OneEuroFilter()
+    for index in range(100):
+        one(np.full((1, 2), 4.0 * index), index / 25, np.array([0.0 if index % 10 in (7, 8, 9) else 1.0]))
+        if index > 50:
+            np.testing.assert_allclose(one._speed, 100, rtol=0.02)
+
+
 def test_a_long_gap_starts_anew() -> None:
     one = OneEuroFilter(OneEuroSettings(reset_s=1.0))
     one(np.zeros((2, 2)), 0.0)

@@ -182,6 +182,21 @@ def test_the_detector_may_miss_a_person_for_a_while(world: World, person: Person
     assert counts[-1] == 0  # what no detector confirms may be a coat rack
 
 
+def test_a_person_whom_the_detector_missed_for_long_comes_back(world: World, person: Person) -> None:
+    """Missed from frame 50 to 56, and lost then: the next detection is of the same person."""
+    tracker = Tracker(TrackerSettings(detect_every=1))
+    world.persons = {1: person(300, 240)}
+    counts = []
+    for index in range(65):
+        world.blind = {1} if 50 <= index <= 56 else set()
+        poses = step(tracker, world, index)
+        counts.append(len(poses))
+        assert poses.ids is None or set(poses.ids.tolist()) <= {1}
+    assert counts[1:56] == [1] * 55
+    assert counts[56] == 0
+    assert counts[57:] == [1] * 8
+
+
 def test_a_new_frame_size_scales_what_is_known(world: World, person: Person) -> None:
     tracker = Tracker(TrackerSettings(detect_every=1000))
     for index in range(4):

@@ -144,6 +144,19 @@ def test_where_the_one_beside_does_not_hold_the_cache_may(model: Path, tuning_of
     assert find_tuning(model, "openvino").path == place
 
 
+@pytest.mark.parametrize("later", ["beside", "cache"])
+def test_of_two_that_hold_the_later_one(model: Path, tuning_of: TuningOf, later: str) -> None:
+    """A folder that has become read-only holds an older one."""
+    cached = in_cache(model)
+    assert cached is not None
+    cached.parent.mkdir(parents=True)
+    places = {"beside": beside(model), "cache": cached}
+    for name, place in places.items():
+        hour = 13 if name == later else 12
+        place.write_text(replace(tuning_of(model), measured_at=f"2026-11-24T{hour}:00:00+00:00").to_json())
+    assert find_tuning(model, "openvino").path == places[later]
+
+
 def _changed(tuning: Tuning, **fields: Any) -> bytes:
     return json.dumps({**json.loads(tuning.to_json()), **fields}).encode()
 

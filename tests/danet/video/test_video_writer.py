@@ -9,8 +9,10 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -22,6 +24,7 @@ from danet.video.video_writer import VideoWriter
 from .conftest import decoded, number_of, numbered, open_handles
 
 HAS_AV = importlib.util.find_spec("av") is not None and pyav_encoder.codecs() != {}
+OPENCV = tuple(map(int, cv2.__version__.split(".")[:2]))
 needs_av = pytest.mark.skipif(not HAS_AV, reason="H.264 needs PyAV, the extra `video`")
 WAYS = [
     *(pytest.param("av", suffix, marks=needs_av) for suffix in pyav_encoder.CONTAINERS),
@@ -71,6 +74,50 @@ def test_opencv_repeats_frames_so_that_it_lasts_as_long(tmp_path: Path) -> None:
             writer.write(numbered(index), time_s)
     numbers = [number_of(frame.image) for frame in FileSource(tmp_path / "out.avi")]
     assert numbers == [0, 1, 1, 1, 1, 2, 3, *[3] * 100, 4]
+
+
+def test_opencv_leaves_frames_out_so_that_it_lasts_no_longer(tmp_path: Path) -> None:
+    """A camera of 60 frames a second, and a file of the 25 that are taken where it states no rate."""
+    with VideoWriter(tmp_path / "out.avi", fps=25, backend="opencv") as writer:
+        for index in range(120):
+            writer.write(numbered(index), index / 60)
+    numbers = [number_of(frame.image) for frame in FileSource(tmp_path / "out.avi")]
+    assert len(numbers) in (50, 51)
+    ahead = [place - number / 60 * 25 for place, number in enumerate(numbers)]
+    assert -0.5 <= min(ahead) <= max(ahead) <= 1.01
+
+
+def test_opencv_leaves_nothing_out_where_time_stamps_waver(tmp_path: Path) -> None:
+    """By 16 ms to both sides; the first one was late, and all count from it."""
+    times = [(index + 0.4 * (-1) ** index - 0.4) / 25 for index in range(40)]
+    with VideoWriter(tmp_path / "out.avi", fps=25, backend="opencv") as writer:
+        for index, time_s in enumerate(times):
+            writer.write(numbered(index), time_s)
+    assert [number_of(frame.image) for frame in FileSource(tmp_path / "out.avi")] == list(range(40))
+
+
+@pytest.mark.parametrize(("backend", "suffix"), [("opencv", ".avi"), pytest.param("av", ".mp4", marks=needs_av)])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_a_relative_name_with_a_colon(
+    backend: str, suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = f"2026-11-27T12:30{suffix}"
+    with VideoWriter(name, backend=backend) as writer:
+        writer.write(numbered(9))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert number_of(next(iter(FileSource(tmp_path / name))).image) == 9
+
+
+def test_an_encoder_that_writes_nothing_costs_no_older_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "out.avi"
+    path.write_text("old")
+    nothing = SimpleNamespace(write=lambda *_: None, close=lambda: None)
+    monkeypatch.setattr(opencv_encoder, "open_encoder", lambda *_: nothing)
+    with VideoWriter(path, backend="opencv") as writer:
+        writer.write(numbered(0))
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("backend", "suffix"), [("opencv", ".avi"), pytest.param("av", ".mp4", marks=needs_av)])
@@ -159,8 +206,21 @@ def test_a_folder_and_a_file_in_the_way(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         VideoWriter(tmp_path / "out.avi")
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
+    with pytest.raises(OSError, match="file") as caught:
         VideoWriter(tmp_path / "file" / "out.avi")
+    assert caught.value.filename == str(tmp_path / "file" / "out.avi")
+
+
+def test_a_folder_that_cannot_be_written_is_told_with_the_files_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: Any) -> None:  # chmod would not stop root
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OSError, match="Permission denied") as caught:
+        VideoWriter(tmp_path / "out.avi")
+    assert caught.value.filename == str(tmp_path / "out.avi")
 
 
 def test_closed_writers_and_odd_times(tmp_path: Path) -> None:
@@ -247,7 +307,9 @@ def test_a_full_disk(backend: str, suffix: str, reserve: int, small_disk: Path) 
     if reserve:
         assert len(list(source)) == writer.frames  # finished in the reserve, whole
     else:
-        assert len(list(itertools.islice(source, 10))) == 10
+        # FFmpeg as OpenCV 4.10 has it gives up sooner in a fragment that is cut off
+        least = 10 if OPENCV >= (4, 11) else 5
+        assert len(list(itertools.islice(source, least))) == least
     source.close()
 
 
