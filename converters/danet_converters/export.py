@@ -73,12 +73,15 @@ def choose_targets(formats: list[str], precisions: list[str]) -> list[Target]:
     """The targets for the formats and precisions (labels) asked for, before any work is done.
 
     Raises:
-        InputError: a format that has none of the precisions.
+        InputError: a format that has none of the precisions, or a precision that none of the formats has.
     """
     for name in formats:
         offered = [target.label for target in TARGETS if target.format == name]
         if not set(offered) & set(precisions):
             raise InputError(f"{name} in {'/'.join(precisions)}: expected {'/'.join(offered) or 'another format'}")
+    labels = dict.fromkeys(target.label for target in TARGETS if target.format in formats)
+    if missing := [precision for precision in precisions if precision not in labels]:
+        raise InputError(f"{'/'.join(missing)} in {'/'.join(formats)}: expected {'/'.join(labels)}, or another format")
     return [target for target in TARGETS if target.format in formats and target.label in precisions]
 
 
@@ -141,13 +144,21 @@ def export_network(
     """
     if name is not None:
         refuse_other_names(name)
-    spec = replace(spec, precision=target.precision)
+    spec = _rounded(spec, target)
     stem = f"{name or spec.name}{'' if target.label == 'fp32' else '-' + target.label}"
     with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
         with torch.no_grad():
             target.write(DeployedNetwork(deployed, spec).eval(), spec, written)
         parity = _checked(written, network, spec, allowed or TOLERANCES[spec.precision])
     return Exported(folder / written.name, parity)
+
+
+def _rounded(spec: ModelSpec, target: Target) -> ModelSpec:
+    """The spec with the target's precision, and its metrics with a note where another was measured."""
+    if target.precision == spec.precision:
+        return spec
+    metrics = tuple(replace(one, method=f"{one.method}; of the {spec.precision} checkpoint") for one in spec.metrics)
+    return replace(spec, precision=target.precision, metrics=metrics)
 
 
 def refuse_other_names(name: str) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import pickletools
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,10 +15,11 @@ from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
+from danet.bounded_file import read_at_most
 from danet.errors import ModelFileError, ModelSpecError
 from danet.files import write_beside
 from danet.model_spec import MAX_SPEC_BYTES, SPEC_KEY, ModelSpec
-from danet_network import restricted_pickle
+from danet_network import restricted_pickle, torch_file
 from danet_network.config import DANetConfig
 from danet_network.count import count
 from danet_network.model import STRIDE, DANet
@@ -35,17 +33,6 @@ MAX_FILE_BYTES = 1 << 30
 _COARSEST_STRIDE = 32
 _WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes that AveragedModel, DistributedDataParallel and torch.compile put before every name."""
-_MULTIPLIERS = tuple(
-    f"{module} {name}"
-    for module, name in (
-        ("builtins", "bytearray"),
-        ("__builtin__", "bytearray"),
-        ("builtins", "set"),
-        ("__builtin__", "set"),
-        ("collections", "Counter"),
-        ("_codecs", "encode"),
-    )
-)
 _LOOKS_LIKE = {
     b"PK\x03\x04": "a zip archive (PyTorch files are: .pt)",
     b"\x80": "a Python pickle (zoo files are: .pkl)",
@@ -69,6 +56,7 @@ class CheckpointInfo:
     """What `danet info` says about a checkpoint."""
 
     kind: str
+    """And what the file leaves open, with how it was taken."""
     config: DANetConfig
     spec: ModelSpec
     parameters: int
@@ -101,8 +89,9 @@ def load_checkpoint(path: Path) -> tuple[DANet, ModelSpec]:
 
     Files: `.safetensors` (native), `.pt`/`.pth` (a dict of "config", "spec" and "model"; a training
     state, of which the averaged weights are taken; or a bare state dict, whose config is recognised
-    from its tensors), `.pkl` (model zoo). The spec's `source_sha256` is that of the file, unless
-    the file names an earlier source.
+    from its tensors), `.pkl` (model zoo). A PyTorch file without a spec gets that of its preset, which
+    is said in `training_data`. The spec's `source_sha256` is that of the file, unless the file names
+    an earlier source.
 
     Raises:
         ModelFileError: the file is missing, damaged, refused or of another kind, or its tensors do
@@ -142,12 +131,11 @@ def _load(path: Path) -> tuple[DANet, _Content]:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ModelFileError(f"{path}: {size} bytes, expected a checkpoint of at most {MAX_FILE_BYTES}")
-        data = path.read_bytes()
+        data = read_at_most(path, MAX_FILE_BYTES)
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ModelFileError(f"{path}: more than {MAX_FILE_BYTES} bytes, expected a checkpoint; check the path")
     if not data:
         raise ModelFileError(f"{path}: the file is empty; copy or download it again")
     return data
@@ -214,25 +202,30 @@ def _read_torch(data: bytes) -> _Content:
     found = values["average"] if training else values.get("model", values.get("state_dict", values))
     tensors = _unwrapped(found)
     config = _config_from(values["config"]) if "config" in values else _recognised(tensors)
-    spec = _spec_from_json(values["spec"]) if "spec" in values else preset_spec(config)
+    spec = _spec_from_json(values["spec"]) if "spec" in values else _assumed_spec(config)
     kind = "training state" if training else "PyTorch checkpoint" if "config" in values else "PyTorch state dict"
-    return _Content(kind, tensors, config, spec)
+    return _Content("; ".join((kind, *_assumed(values, config))), tensors, config, spec)
+
+
+def _assumed(values: dict[Any, Any], config: DANetConfig) -> Iterator[str]:
+    """What a file leaves open, and how it was taken."""
+    if "config" not in values:  # "gate" and "amplify" have the same tensors
+        yield f"no config: spatial attention taken as {config.spatial_attention}"
+    if "spec" not in values:
+        yield f"no spec: that of preset {config.preset} taken"
+
+
+def _assumed_spec(config: DANetConfig) -> ModelSpec:
+    """The preset's spec, which says of itself that the file did not: it is written into each file made from it."""
+    words = f"unknown; the checkpoint held no ModelSpec, that of preset {config.preset} was taken"
+    return replace(preset_spec(config), training_data=words)
 
 
 def _torch_values(data: bytes) -> dict[Any, Any]:
     if not data.startswith(b"PK\x03\x04"):
         _not_a("PyTorch", data, "no zip archive, which torch.save has written since PyTorch 1.6")
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > len(data):  # torch.save does not compress, so this would be a zip bomb
-                raise ModelFileError(f"a PyTorch file of {len(data)} bytes that unpacks to {unpacked}, refused")
-            if damaged := archive.testzip():  # torch.load does not look at checksums
-                raise ValueError(f"the checksum of {damaged} is wrong")
-            for name in archive.namelist():
-                if name.lower().endswith("data.pkl"):  # torch's reader takes capitals as well
-                    _refuse_multipliers(archive.read(name))
-        values = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        values = torch_file.load(data)
     except ModelFileError:
         raise
     except Exception as error:  # zipfile and torch.load raise many kinds on malformed input
@@ -240,13 +233,6 @@ def _torch_values(data: bytes) -> dict[Any, Any]:
     if not isinstance(values, dict):
         raise ModelFileError(f"a PyTorch file that holds a {type(values).__name__}, expected a dict of tensors")
     return values
-
-
-def _refuse_multipliers(pickled: bytes) -> None:
-    """Refuse callables that PyTorch's weights-only reader admits and that make gigabytes of a few bytes."""
-    for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name == "GLOBAL" and argument in _MULTIPLIERS:
-            raise ModelFileError(f"a PyTorch file that calls {argument.replace(' ', '.')}, refused; save tensors only")
 
 
 def _unwrapped(values: object) -> dict[str, Tensor]:

@@ -49,13 +49,14 @@ class _Callable:
     make: Callable[[_Machine, tuple[Any, ...]], object]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Unbuilt:
-    """What REDUCE leaves of an array or dtype until BUILD brings its content."""
+    """What REDUCE leaves of an array or dtype until BUILD brings its content, once."""
 
     build: Callable[[_Machine, Any], object]
     memo: list[int] = field(default_factory=list)
     """Where the memo holds it."""
+    built: bool = False
 
 
 class _Machine:
@@ -143,7 +144,9 @@ def _array_state(machine: _Machine, state: Any) -> object:
     if type(state) is not tuple or len(state) != 5 or type(state[0]) is not int or state[0] != 1:
         _refuse("a numpy.ndarray with an unknown kind of state")
     _, shape, dtype, fortran, data = state
-    return _array(machine, data, dtype, shape, "F" if fortran is True or fortran == 1 else "C")
+    if type(fortran) not in (bool, int):  # comparing an array with a number takes a step for each of its values
+        _refuse(f"an array whose order is a {type(fortran).__name__}")
+    return _array(machine, data, dtype, shape, "F" if fortran == 1 else "C")
 
 
 def _dtype(machine: _Machine, arguments: tuple[Any, ...]) -> object:
@@ -260,6 +263,9 @@ def _build(machine: _Machine) -> None:
     target, state = machine.pop_many(2)
     if not isinstance(target, _Unbuilt):
         _refuse(f"a state set on a {type(target).__name__}")
+    if target.built:  # in as many steps as the memo holds it, so any number of times would be quadratic
+        _damaged("the state of one array or dtype is set twice")
+    target.built = True
     value = target.build(machine, state)
     machine.stack.append(value)
     machine.memo.update(dict.fromkeys(target.memo, value))

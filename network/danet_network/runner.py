@@ -60,12 +60,13 @@ class TorchRunner:
         self._pipeline = None
 
 
-def open_checkpoint(path: Path, threads: int | None = None) -> TorchRunner:
+def open_checkpoint(path: Path, threads: int | None = None, spec: ModelSpec | None = None) -> TorchRunner:
     """A runner for a checkpoint file; `danet` finds this function by its entry point.
 
     Args:
         path: `.safetensors`, `.pt`, `.pth` or `.pkl`.
         threads: for all of PyTorch in this process; None leaves its setting alone.
+        spec: goes before the file's.
 
     Raises:
         ModelFileError, ModelSpecError: as `load_checkpoint`.
@@ -73,7 +74,7 @@ def open_checkpoint(path: Path, threads: int | None = None) -> TorchRunner:
     """
     if threads is not None and threads < 1:
         raise InputError(f"threads is {threads}, expected 1 or more")
-    network, spec = load_checkpoint(path)
+    network, stated = load_checkpoint(path)
     if threads is not None:
         torch.set_num_threads(threads)
-    return TorchRunner(network, spec)
+    return TorchRunner(network, spec or stated)

@@ -47,7 +47,8 @@ class PoseEstimator:
     Args:
         model: a file (.xml, .onnx, .tflite, a checkpoint with torch installed) or the name of an embedded
             model ("danet72").
-        spec: how to feed the model and read its output; overrides the spec in the file.
+        spec: how to feed the model and read its output; overrides the spec in the file, but for the
+            normalisation of exported files, which is in their graph.
         decoder: how the spec's decoder refines locations, "offset" or "dark"; as the spec says if not given.
         backend: "openvino", "onnxruntime", "tflite", "torch", "null", or an object with `run` and `close`
             (then `spec` is needed, and `model` is only its name); chosen by the file's suffix if
@@ -97,13 +98,14 @@ class PoseEstimator:
         """What `danet tune --save` kept for this model, or why that is not used."""
         kept = (self.tuning.settings or Settings()).with_threads(threads)
         try:
-            opened = open_model(model, backend, device, (settings or kept).overridden(precision, threads, batch_size))
+            asked = (settings or kept).overridden(precision, threads, batch_size)
+            opened = open_model(model, backend, device, asked, spec)
         except BackendError as error:
             if self.tuning.settings is None:
                 raise
             # a tuning may only make things faster: where it no longer works it must not stop the app
             self.tuning = replace(self.tuning, note=f"{self.tuning.path} is not used: {error}", tuning=None)
-            opened = open_model(model, backend, device, Settings().overridden(precision, threads, batch_size))
+            opened = open_model(model, backend, device, Settings().overridden(precision, threads, batch_size), spec)
         self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder)
         self.precision = opened.loaded.precision
         """The arithmetic that is really used, for people to read."""
@@ -335,4 +337,13 @@ def _effective_spec(given: ModelSpec | None, loaded: LoadedModel, model: str | o
             f"{os.fspath(model)} carries no model spec, so its crop, colours and decoder are unknown; pass "
             "PoseEstimator(..., spec=ModelSpec(name=..., input_size=..., box_padding=..., decoder=...))"
         )
+    if loaded.spec is not None and _normalisation(spec) != _normalisation(loaded.spec):
+        raise InputError(
+            f"spec with mean {spec.mean} and std {spec.std}, but {os.fspath(model)} normalises by mean "
+            f"{loaded.spec.mean} and std {loaded.spec.std} inside its graph; give these, or convert the checkpoint anew"
+        )
     return spec
+
+
+def _normalisation(spec: ModelSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(spec.mean), tuple(spec.std)

@@ -77,7 +77,8 @@ def move_together(files: Sequence[Path], folder: Path) -> None:
     """Move files that belong together to `folder`, over those of these names.
 
     The first one is what opens the others. It goes first and comes last, so that a kill in between leaves
-    no old one beside new ones; where an error comes in between, the old ones are put back.
+    no old one beside new ones; where an error comes in between, the old ones are put back, and new ones that
+    stand for none are removed. One caller after the other moves to a folder, in all processes.
 
     Raises:
         OSError: one cannot be moved; `folder` is as it was.
@@ -87,17 +88,32 @@ def move_together(files: Sequence[Path], folder: Path) -> None:
         _flush(file)
     old = files[0].parent / "replaced"
     old.mkdir()
-    try:
-        for file in files:
-            if (folder / file.name).exists():
-                (folder / file.name).replace(old / file.name)
-        for file in reversed(files):
-            file.replace(folder / file.name)
-    except BaseException:
-        for kept in (old / file.name for file in reversed(files)):
-            if kept.exists():
-                kept.replace(folder / kept.name)
-        raise
+    with _alone_in(folder):
+        try:
+            for file in files:
+                if (folder / file.name).exists():
+                    (folder / file.name).replace(old / file.name)
+            for file in reversed(files):
+                file.replace(folder / file.name)
+        except BaseException:
+            for moved in (file for file in files if not file.exists()):
+                (folder / moved.name).unlink(missing_ok=True)
+            for kept in (old / file.name for file in reversed(files)):
+                if kept.exists():
+                    kept.replace(folder / kept.name)
+            raise
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other caller is in `folder`; where it cannot be locked, go on without."""
+    with contextlib.ExitStack() as stack:
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # a folder that may not be read, a disk without locks
+                handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def _flush(path: Path) -> None:

@@ -155,6 +155,7 @@ class ModelSpec:
         height, width = self.input_size
         count = len(self.keypoints)
         indices = [index for pair in (*self.flip_pairs, *self.skeleton) for index in pair]
+        flipped = [index for pair in self.flip_pairs for index in pair]
         checks: tuple[_Check, ...] = (
             (self.color_order == "BGR", "color_order", self.color_order, "'BGR'"),
             (1 <= self.stride <= 64, "stride", self.stride, "1..64"),
@@ -182,6 +183,13 @@ class ModelSpec:
                 f"{2 * MAX_PAIRS} pairs at most",
             ),
             (all(0 <= index < count for index in indices), "flip_pairs, skeleton", indices, f"indices below {count}"),
+            (
+                len({*flipped}) == len(flipped),
+                "flip_pairs",
+                self.flip_pairs,
+                "pairs of two keypoints, each in one pair at most",
+            ),
+            (len({*self.keypoints}) == count, "keypoints", self.keypoints, "names that differ"),
             (self.precision in get_args(Precision), "precision", self.precision, "/".join(get_args(Precision))),
             *_decoder_checks(self.decoder),
             (all(isfinite(metric.value) for metric in self.metrics), "metrics", self.metrics, "finite values"),

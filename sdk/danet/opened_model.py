@@ -11,6 +11,7 @@ from danet.backends.registry import load_model
 from danet.batching import MAX_BATCH, BatchedModel, batch_sizes
 from danet.embedded import embedded_model, embedded_names
 from danet.errors import BackendError, DanetError, ModelFileError
+from danet.model_spec import ModelSpec
 from danet.shares import Shares, Work, share_count
 from danet.tuning.settings import Settings
 
@@ -61,7 +62,11 @@ class OpenedModel:
 
 
 def open_model(
-    model: str | os.PathLike[str], backend: str | Backend | None, device: str, settings: Settings
+    model: str | os.PathLike[str],
+    backend: str | Backend | None,
+    device: str,
+    settings: Settings,
+    spec: ModelSpec | None = None,
 ) -> OpenedModel:
     """Open a model, given as to `PoseEstimator`.
 
@@ -69,7 +74,7 @@ def open_model(
         ModelFileError, ModelSpecError, MissingExtraError: as `load_model`.
         BackendError: the backend refuses an option, streams for instance.
     """
-    options = BackendOptions(device, settings.precision, settings.threads)
+    options = BackendOptions(device, settings.precision, settings.threads, spec=spec)
     sizes = batch_sizes(settings.batch_size), batch_sizes(settings.largest_stream_batch)
     loaded = streaming = _load(model, backend, options)
     if settings.streams > 1:

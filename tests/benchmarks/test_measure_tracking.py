@@ -49,7 +49,7 @@ def test_the_path_between_frames_is_the_truth(clip: Clip) -> None:
 
 def test_crossing_persons_by_the_real_model() -> None:
     """Two persons pass each other, one behind the other; the embedded model finds their poses."""
-    clip = render_clip(1, size=(360, 640), persons=2, seconds=7.0, fps=12.5, script="cross")
+    clip = render_clip(1, size=(240, 426), persons=2, seconds=7.0, fps=8.0, script="cross")
     with PoseEstimator("danet72") as estimator:
         found = follow(clip, estimator, None, TrackerSettings(detect_every=5))
     figures = tracking_figures([found.boxes])

@@ -672,6 +672,15 @@ def test_the_given_spec_goes_before_the_files() -> None:
     assert PoseEstimator("mine", backend="null", spec=SPEC).spec is SPEC
 
 
+def test_a_given_spec_that_the_graph_contradicts(tiny_ir: Path) -> None:
+    with PoseEstimator(tiny_ir) as estimator:
+        stated = estimator.spec
+    with PoseEstimator(tiny_ir, spec=replace(stated, box_padding=2.0)) as estimator:
+        assert estimator.spec.box_padding == 2.0
+    with pytest.raises(InputError, match=r"tiny\.xml normalises by mean .* inside its graph; give these"):
+        PoseEstimator(tiny_ir, spec=replace(stated, std=(1.0, 1.0, 1.0)))
+
+
 @pytest.mark.parametrize("name", ["no-such-model", "danet7", ""])
 def test_an_unknown_name(name: str) -> None:
     with pytest.raises(ModelFileError, match=f"no embedded model named '{name}'.*or give a model file"):

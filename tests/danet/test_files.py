@@ -3,11 +3,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from danet.files import move_together, scratch_beside, write_beside
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def test_the_file_appears_with_its_content(tmp_path: Path) -> None:
@@ -185,3 +189,48 @@ def test_files_that_belong_together_are_moved_or_put_back(tmp_path: Path, monkey
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "old", "model.bin": "old"}
     write()
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "new", "model.bin": "new"}
+
+
+def test_of_files_that_belong_together_none_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.replace
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.suffix == ".xml":
+            raise OSError(5, "Input/output error", str(target))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="Input/output error"), scratch_beside(tmp_path / "model.xml") as scratch:
+        move_together(pair(scratch, "new"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of folders")
+def test_two_callers_do_not_mix_their_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second comes when the first has moved one of two files, and has to wait."""
+    rename = Path.replace
+    second = threading.Thread(target=lambda: move("second"))
+    entered = threading.Event()
+    lock = fcntl.flock
+
+    def move(content: str) -> None:
+        with scratch_beside(tmp_path / "model.xml") as scratch:
+            move_together(pair(scratch, content), tmp_path)
+
+    def come_between(self: Path, target: Path) -> Path:
+        done = rename(self, target)
+        if threading.current_thread() is not second and self.suffix == ".bin":
+            second.start()
+            assert entered.wait(10)
+        return done
+
+    def watched(handle: int, operation: int) -> None:
+        if threading.current_thread() is second and operation == fcntl.LOCK_EX:
+            entered.set()
+        lock(handle, operation)
+
+    monkeypatch.setattr(Path, "replace", come_between)
+    monkeypatch.setattr("danet.files.fcntl.flock", watched)
+    move("first")
+    second.join()
+    assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "second", "model.bin": "second"}

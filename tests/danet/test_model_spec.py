@@ -28,8 +28,9 @@ metrics = st.builds(Metric, texts, st.floats(allow_nan=False, allow_infinity=Fal
 def valid_specs(draw: st.DrawFn) -> ModelSpec:
     stride = draw(st.integers(1, 64))
     sides = st.integers(-(-16 // stride), 4096 // stride).map(lambda cells: cells * stride)
-    names = tuple(draw(st.lists(texts, min_size=1, max_size=6)))
+    names = tuple(draw(st.lists(texts, min_size=1, max_size=6, unique=True)))
     pairs = st.lists(st.tuples(*(st.integers(0, len(names) - 1),) * 2), max_size=5).map(tuple)
+    mirrored = draw(st.permutations(range(len(names))))[: 2 * draw(st.integers(0, len(names) // 2))]
     return ModelSpec(
         name=draw(st.from_regex(r"[a-z0-9][\w .-]{0,30}", fullmatch=True).filter(str.isprintable)),
         preset=draw(texts),
@@ -40,7 +41,7 @@ def valid_specs(draw: st.DrawFn) -> ModelSpec:
         stride=stride,
         decoder=draw(decoders),
         keypoints=names,
-        flip_pairs=draw(pairs),
+        flip_pairs=tuple(zip(mirrored[::2], mirrored[1::2], strict=True)),
         skeleton=draw(pairs),
         precision=draw(st.sampled_from(["fp32", "fp16", "bf16", "int8"])),
         calibration=draw(st.none() | texts),
@@ -337,6 +338,9 @@ METRIC = Metric("AP", 0.7, "val2017", "flip test")
         ("keypoints", ("a",) * 1025),
         ("flip_pairs", ((0, 17),)),
         ("flip_pairs", ((-1, 0),)),
+        ("flip_pairs", ((1, 2), (2, 3))),
+        ("flip_pairs", ((1, 1),)),
+        ("keypoints", ("nose",) * 17),
         ("skeleton", ((16, 17),)),
         ("metrics", (METRIC, replace(METRIC, value=NAN))),
         ("metrics", (replace(METRIC, value=INFINITY),)),

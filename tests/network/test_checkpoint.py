@@ -87,6 +87,7 @@ def test_a_bare_state_dict_is_recognised(tmp_path: Path, name: str, preset: Any)
     assert network.config == config
     assert (spec.name, spec.preset, spec.licence) == (name, preset, "unknown")
     assert (spec.box_padding, spec.decoder.heatmap_peak) == ((1.25, 1.0) if preset == "paper" else (1.1, 255.0))
+    assert spec.training_data == f"unknown; the checkpoint held no ModelSpec, that of preset {preset} was taken"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,10 @@ def test_of_a_training_state_the_average_is_taken(tmp_path: Path, danet72: DANet
     torch.save(state, path := tmp_path / "last.pt")
     assert_same_weights(load_checkpoint(path)[0], danet72)
     info = describe_checkpoint(path)
-    assert (info.kind, info.config, info.parameters) == ("training state", danet72.config, 3_357_092)
+    assert (info.config, info.parameters) == (danet72.config, 3_357_092)
+    assert info.kind == (
+        "training state; no config: spatial attention taken as suppress; no spec: that of preset paper taken"
+    )
     assert info.gflops == pytest.approx(1.06, rel=0.01)
 
 

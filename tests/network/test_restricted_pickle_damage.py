@@ -114,6 +114,15 @@ def test_dtype_codes(code: str) -> None:
     refused(data, f"numpy.dtype '{code[:40]}'")
 
 
+def test_an_array_that_is_built_in_its_own_state() -> None:
+    """Any number of times, each in as many steps as the memo holds it."""
+    state = b"(K\x01K\x01\x85" + F4 + b"%bC\x04\x00\x00\x80?t"
+    array = unbuilt(b"").removesuffix(b"b.") + b"".join(b"q%c" % index for index in range(50))
+    assert isinstance(restricted_pickle.load(array + state % b"\x89" + b"b."), np.ndarray)
+    refused(array + state % (b"h\x00" + state % b"\x89" + b"b") + b"b.", "the state of one array or dtype is set twice")
+    refused(array + state % b"]" + b"b.", "an array whose order is a list")
+
+
 def test_other_classes_cannot_be_reconstructed() -> None:
     refused(
         b"\x80\x03cnumpy.core.multiarray\n_reconstruct\nccollections\nOrderedDict\nK\x00\x85C\x01b\x87R.",

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from danet.errors import BackendError, InputError
+from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
 from danet_network.checkpoint import save_checkpoint
 from danet_network.model import DANet
@@ -92,3 +93,11 @@ def test_open_checkpoint(tmp_path: Path, tiny: DANet, images: NDArray[np.uint8])
     assert open_checkpoint(path, None).spec == runner.spec
     with pytest.raises(InputError, match="threads"):
         open_checkpoint(path, 0)
+
+
+def test_a_given_spec_goes_before_the_files(tmp_path: Path, tiny: DANet, images: NDArray[np.uint8]) -> None:
+    save_checkpoint(path := tmp_path / "tiny.safetensors", tiny, SPEC)
+    given = replace(SPEC, mean=(127.5, 127.5, 127.5), std=(50.0, 60.0, 70.0))
+    with PoseEstimator(path, spec=given) as estimator:
+        found = estimator.heatmaps(images)
+    np.testing.assert_allclose(found, TorchRunner(tiny, given).run(images), rtol=1e-4, atol=1e-4)

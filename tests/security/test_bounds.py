@@ -141,6 +141,17 @@ def test_endless_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         pictures.read_boxes("/dev/zero")
 
 
+@pytest.mark.needs("torch")
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt", ".pkl"])
+def test_endless_checkpoints(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suffix: str) -> None:
+    from danet_network import checkpoint
+
+    monkeypatch.setattr(checkpoint, "MAX_FILE_BYTES", 1 << 16)
+    (path := tmp_path / f"model{suffix}").symlink_to("/dev/zero")
+    with pytest.raises(ModelFileError, match="more than 65536 bytes, expected a checkpoint"):
+        checkpoint.load_checkpoint(path)
+
+
 @pytest.mark.parametrize(
     "names",
     [

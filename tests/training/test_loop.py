@@ -20,6 +20,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.faults.cases import TRAINING
+from tests.training.test_processes import COMMAND
 from torch import Tensor
 
 from danet.errors import InputError, ModelFileError, TrainingError
@@ -452,6 +453,7 @@ def test_best_weights_of_an_earlier_part_of_the_run_are_kept(
     assert found is not None
     (metric,) = load_checkpoint(tmp_path / BEST)[1].metrics
     assert (metric.name, metric.value, metric.data) == ("AP", found.ap, dataset.name)
+    assert metric.method.endswith("annotated boxes, no flip test")
     # as if they had been good
     network, spec = load_checkpoint(tmp_path / BEST)
     save_checkpoint(tmp_path / BEST, network, replace(spec, metrics=(replace(metric, value=0.9),)))
@@ -512,11 +514,12 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 
 def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) -> None:
-    program = [Path(sys.executable).with_name("danet"), "train", tmp_path / "run.toml", "--threads", "1", "--out"]
-    out = tmp_path / "out"
+    (tmp_path / "child.py").write_text(COMMAND)
+    program = [sys.executable, tmp_path / "child.py", tmp_path / "run.toml", tmp_path / "out"]
+    out = tmp_path / "out0"
     text = TRAINING.format(rate=1e-3, folder=coco_folder, samples=4_000)
     (tmp_path / "run.toml").write_text(text)
-    process = subprocess.Popen([*program, out], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(program, stderr=subprocess.PIPE, text=True)
     wait_for(out / STATE, process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
@@ -525,7 +528,7 @@ def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) 
     assert 0 < kept["samples_seen"] < 4_000
     # now at a rate of 0 and to an end 2 steps away: the weights show what the second run started from
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=0.0, folder=coco_folder, samples=kept["samples_seen"] + 8))
-    done = subprocess.run([*program, out], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(program, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert f"{kept['samples_seen'] + 8} samples, AP 0." in done.stderr

@@ -66,7 +66,9 @@ class Validator:
         ap = done.evaluation.figures.ap
         if ap >= self.best.get(phase.input_size, 0.0):
             self.best[phase.input_size] = ap
-            metric = Metric(AP, ap, self.dataset.name, "averaged weights during training, annotated boxes")
+            flipped = "flip test" if self.flip_test else "no flip test"
+            method = f"averaged weights during training, annotated boxes, {flipped}"
+            metric = Metric(AP, ap, self.dataset.name, method)
             save_checkpoint(self.folder / BEST, network, replace(spec, metrics=(metric,)))
         return Validated(ap, contact_sheet(self.dataset, done.predictions, spec, SHEET_PERSONS))
 

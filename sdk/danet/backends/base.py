@@ -62,6 +62,8 @@ class BackendOptions:
     """Calls of `run` that are worked on side by side, each with its share of the threads."""
     keep_compiled: bool = True
     """Whether compiled graphs may be kept for the next start; not those of a file that nobody opens again."""
+    spec: ModelSpec | None = None
+    """Goes before the file's where no normalisation is in the file: in checkpoints."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class LoadedModel:
 
     backend: Backend
     spec: ModelSpec | None
-    """As the file states it; None where it states nothing."""
+    """As the file states it, a checkpoint's as it was given; None where the file states nothing."""
     precision: str
     """The arithmetic that is really used, for people to read."""
     batch_sizes: tuple[int, ...] | None = None

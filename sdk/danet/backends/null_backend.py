@@ -26,7 +26,6 @@ class NullBackend:
 
 
 def load(path: Path, options: BackendOptions) -> LoadedModel:
-    """The null backend of a default ModelSpec; the path is only its name."""
-    del options
-    spec = ModelSpec(name=path.stem or "null")
+    """The null backend of the given ModelSpec, else of a default one; the path is only its name."""
+    spec = options.spec or ModelSpec(name=path.stem or "null")
     return LoadedModel(NullBackend(spec), spec, "none")

@@ -1,7 +1,7 @@
 """A checkpoint run by torch itself: the reference that every exported file is compared with.
 
 The runtime knows no network. The package that does (danet_network) announces a function
-`open_checkpoint(path, threads)` under the entry-point group `danet.checkpoints`.
+`open_checkpoint(path, threads, spec)` under the entry-point group `danet.checkpoints`.
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
         open_checkpoint = next(iter(readers)).load()
     except ModuleNotFoundError as error:
         raise MissingExtraError("running a checkpoint", "torch", error.name or "torch") from error
-    runner = open_checkpoint(path, options.threads)
+    runner = open_checkpoint(path, options.threads, options.spec)
     return LoadedModel(runner, runner.spec, runner.precision)
