@@ -45,6 +45,17 @@ def test_process_pool_executor(tiny_ir: Path) -> None:
     assert shapes == [(count, 17, 2) for count in range(4)]
 
 
+WAIT = """
+end = time.monotonic() + 30
+while time.monotonic() < end:
+    done, status = os.waitpid(child, os.WNOHANG)
+    if done:
+        break
+    time.sleep(0.02)
+else:
+    os.kill(child, 9)
+    sys.exit("the child hangs")
+"""
 FORK = """
 import os, sys, time, numpy as np
 from danet import PoseEstimator
@@ -75,19 +86,10 @@ if child == 0:
         del estimator
         status = 0
     os._exit(status)
-end = time.monotonic() + 30
-while time.monotonic() < end:
-    done, status = os.waitpid(child, os.WNOHANG)
-    if done:
-        break
-    time.sleep(0.02)
-else:
-    os.kill(child, 9)
-    sys.exit("the child hangs")
-assert np.array_equal(estimator.infer(frame, boxes).keypoints, expected)
+{wait}assert np.array_equal(estimator.infer(frame, boxes).keypoints, expected)
 estimator.close()
 sys.exit(os.waitstatus_to_exitcode(status))
-"""
+""".replace("{wait}", WAIT)
 
 
 @forks
@@ -130,18 +132,9 @@ if child == 0:
     if end_by == "sys.exit":
         sys.exit(status)
     os._exit(status)
-end = time.monotonic() + 30
-while time.monotonic() < end:
-    done, status = os.waitpid(child, os.WNOHANG)
-    if done:
-        break
-    time.sleep(0.02)
-else:
-    os.kill(child, 9)
-    sys.exit("the child hangs")
-network.run(blob)
+{wait}network.run(blob)
 sys.exit(os.waitstatus_to_exitcode(status))
-"""
+""".replace("{wait}", WAIT)
 
 
 @forks
