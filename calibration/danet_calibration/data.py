@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from danet.errors import InputError
+from danet.keypoints import COCO_KEYPOINTS
 from danet_calibration.candidates import (
     RENDERED_SPAN,
     Candidate,
@@ -22,6 +23,7 @@ from danet_calibration.candidates import (
 )
 from danet_calibration.sampling import choose
 from danet_evaluation.coco import KeypointDataset, load_split
+from danet_evaluation.keypoint_ap import keypoint_ap
 from danet_evaluation.predict import Progress, silent
 from danet_evaluation.rendered import FIRST_SEED, rendered_dataset
 
@@ -88,10 +90,10 @@ def find_data(choice: DataChoice, progress: Progress = silent) -> Data:
     split = load_split(choice.data, CALIBRATION_SPLIT) if choice.data and choice.annotated else None
     words, chosen = _chosen(choice, split)
     validations = _validations(choice, progress)
-    held_out = _held_out(choice, split, chosen)
     for validation in validations:
-        _refuse_shared([*chosen, *(dataset_candidates(held_out) if held_out else [])], validation)
-    return Data(words, tuple(chosen), validations, held_out or validations[0].first(TUNING_PERSONS))
+        _refuse_shared(chosen, validation)
+    tuning = _held_out(choice, split, chosen, validations) or validations[0].first(TUNING_PERSONS)
+    return Data(words, tuple(chosen), validations, tuning)
 
 
 def _chosen(choice: DataChoice, split: KeypointDataset | None) -> tuple[str, list[Candidate]]:
@@ -121,8 +123,13 @@ def _candidates(choice: DataChoice, split: KeypointDataset | None) -> tuple[str,
     return data.resolve().name, folder_candidates(data, choice.boxes)
 
 
-def _held_out(choice: DataChoice, split: KeypointDataset | None, chosen: Sequence[Candidate]) -> KeypointDataset | None:
-    """Persons of pictures that are neither calibrated nor measured on; None where too few are left."""
+def _held_out(
+    choice: DataChoice,
+    split: KeypointDataset | None,
+    chosen: Sequence[Candidate],
+    validations: Sequence[KeypointDataset],
+) -> KeypointDataset | None:
+    """Persons of pictures that are neither calibrated nor measured on; None where AP cannot be measured on enough."""
     persons = min(TUNING_PERSONS, choice.limit or TUNING_PERSONS)
     if split is None:
         # below the seeds that calibration draws from
@@ -130,11 +137,23 @@ def _held_out(choice: DataChoice, split: KeypointDataset | None, chosen: Sequenc
         return _named_held_out(rendered)
     used = {candidate.picture for candidate in chosen}
     left = split.of_images([image_id for image_id, picture, _ in split.images() if picture not in used])
-    if len(left.persons) < LEAST_TUNING:
-        return None
     images = left.content["images"]  # a file may have its sources one after the other
     shuffled = [images[index] for index in np.random.default_rng(choice.seed).permutation(len(images))]
-    return _named_held_out(replace(left, content={**left.content, "images": shuffled}).first(persons))
+    held_out = replace(left, content={**left.content, "images": shuffled}).first(persons)
+    measured = {path for validation in validations for path, _ in _shared(_files(held_out), validation)}
+    kept = [image_id for image_id, picture, _ in held_out.images() if getattr(picture, "path", None) not in measured]
+    held_out = held_out.of_images(kept)
+    enough = len(held_out.persons) >= LEAST_TUNING
+    return _named_held_out(held_out) if enough and _has_ap(held_out) else None
+
+
+def _has_ap(dataset: KeypointDataset) -> bool:
+    """Whether AP can be measured; calibrating asks less of a split's annotations."""
+    try:
+        keypoint_ap(dataset, ())
+    except InputError:
+        return False
+    return dataset.keypoints == COCO_KEYPOINTS
 
 
 def _named_held_out(dataset: KeypointDataset) -> KeypointDataset:
@@ -161,18 +180,25 @@ def _validations(choice: DataChoice, progress: Progress) -> tuple[KeypointDatase
 def _refuse_shared(chosen: Sequence[Candidate], validation: KeypointDataset) -> None:
     """Raise InputError where a picture is on both sides, be it under two names."""
     used = picture_files(chosen)
-    measured = [
-        path for picture in validation.pictures.values() if (path := getattr(picture, "path", None)) is not None
-    ]
+    if shared := _shared(used, validation):
+        raise InputError(
+            f"{len(shared)} of the {len(used)} pictures to calibrate on are among those of {validation.name} too, such "
+            f"as {shared[0][0]}; expected other pictures, or the measured drop would say too little"
+        )
+
+
+def _shared(used: Sequence[Path], validation: KeypointDataset) -> list[tuple[Path, Path]]:
+    """Files that a data set has too, be it under another name, each beside that."""
+    measured = _files(validation)
     sizes = {path.stat().st_size for path in used if path.is_file()}
     alike = [path for path in measured if path.is_file() and path.stat().st_size in sizes]
     known = {_digest(path): path for path in alike} if alike else {}
-    shared = [(path, known[digest]) for path in used if path.is_file() and (digest := _digest(path)) in known]
-    if shared:
-        raise InputError(
-            f"{len(shared)} of the {len(used)} pictures to calibrate or tune on are among those of {validation.name} "
-            f"too, such as {shared[0][0]}; expected other pictures, or the measured drop would say too little"
-        )
+    return [(path, known[digest]) for path in used if path.is_file() and (digest := _digest(path)) in known]
+
+
+def _files(dataset: KeypointDataset) -> list[Path]:
+    found = (getattr(picture, "path", None) for picture in dataset.pictures.values())
+    return [path for path in found if path is not None]
 
 
 def _digest(path: Path) -> str:

@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ if sys.platform != "win32":
 
 PART = ".part"
 """The end of a hidden folder's name."""
+LOCK_S = 10.0
+"""How long a folder that another one keeps locked is waited for."""
 _NAME_LENGTH = 48
 """Characters of a file's name in that of its hidden folder, which must not become too long for the disk."""
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota by that name
@@ -106,14 +109,30 @@ def move_together(files: Sequence[Path], folder: Path) -> None:
 
 @contextlib.contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other caller is in `folder`; where it cannot be locked, go on without."""
+    """Wait until no other caller is in `folder`; where it cannot be locked in `LOCK_S`, go on without."""
     with contextlib.ExitStack() as stack:
         if sys.platform != "win32":
             with contextlib.suppress(OSError):  # a folder that may not be read, a disk without locks
                 handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
                 stack.callback(os.close, handle)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                _wait_for_lock(handle)
+                # closing is not enough where another thread forks meanwhile: its child has the handle too
+                stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)
         yield
+
+
+def _wait_for_lock(handle: int) -> None:
+    """Wait for the lock; raises BlockingIOError where somebody keeps it, as one who locks a folder for a whole run."""
+    end = time.monotonic() + LOCK_S
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _flush(path: Path) -> None:

@@ -74,6 +74,11 @@ class Metric:
     method: str
 
 
+def _one_partner_each(pairs: tuple[tuple[int, int], ...]) -> bool:
+    partner: dict[int, int] = {}
+    return all(partner.setdefault(one, other) == other for pair in pairs for one, other in (pair, pair[::-1]))
+
+
 def _decoder_checks(decoder: DecoderSpec) -> tuple[_Check, ...]:
     return (
         (
@@ -155,7 +160,6 @@ class ModelSpec:
         height, width = self.input_size
         count = len(self.keypoints)
         indices = [index for pair in (*self.flip_pairs, *self.skeleton) for index in pair]
-        flipped = [index for pair in self.flip_pairs for index in pair]
         checks: tuple[_Check, ...] = (
             (self.color_order == "BGR", "color_order", self.color_order, "'BGR'"),
             (1 <= self.stride <= 64, "stride", self.stride, "1..64"),
@@ -184,10 +188,10 @@ class ModelSpec:
             ),
             (all(0 <= index < count for index in indices), "flip_pairs, skeleton", indices, f"indices below {count}"),
             (
-                len({*flipped}) == len(flipped),
+                _one_partner_each(self.flip_pairs),
                 "flip_pairs",
                 self.flip_pairs,
-                "pairs of two keypoints, each in one pair at most",
+                "no keypoint in two different pairs",
             ),
             (len({*self.keypoints}) == count, "keypoints", self.keypoints, "names that differ"),
             (self.precision in get_args(Precision), "precision", self.precision, "/".join(get_args(Precision))),

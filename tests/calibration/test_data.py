@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -81,15 +82,35 @@ def test_where_too_few_are_held_out_those_of_the_validation_are_tuned_on(proven_
     assert (data.tuning.name, len(data.tuning.persons)) == (data.validations[0].name, 16)
 
 
-def test_a_held_out_picture_that_is_measured_on_too_is_refused(
+def test_a_held_out_picture_that_is_measured_on_too_is_left_out(
     proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(data_module, "LEAST_TUNING", 4)
     folder = shutil.copytree(proven_folder, tmp_path / "copy")
-    held_out = next(iter(find_data(DataChoice(folder, samples=1)).tuning.pictures.values()))
-    shutil.copy(folder / "images" / "val-101.png", held_out.path)  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match="expected other pictures"):
-        find_data(DataChoice(folder, samples=1))
+    before = find_data(DataChoice(folder, samples=1)).tuning
+    twice = next(iter(before.pictures.values()))
+    shutil.copy(folder / "images" / "val-101.png", twice.path)  # type: ignore[attr-defined]
+    after = find_data(DataChoice(folder, samples=1)).tuning
+    assert set(after.pictures.values()) == set(before.pictures.values()) - {twice}
+    assert "held out" in after.name
+
+
+@pytest.mark.parametrize("missing", ["area", "names"])
+def test_a_split_that_has_no_ap_is_calibrated_on_alone(
+    missing: str, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_module, "LEAST_TUNING", 4)
+    folder = shutil.copytree(proven_folder, tmp_path / "copy")
+    content = json.loads((folder / "train.json").read_text())
+    if missing == "area":
+        for annotation in content["annotations"]:
+            del annotation["area"]
+    else:
+        content["categories"] = [{"id": 1, "name": "person", "keypoints": [f"joint {n}" for n in range(17)]}]
+    (folder / "train.json").write_text(json.dumps(content))
+    data = find_data(DataChoice(folder, samples=1))
+    assert len(data.chosen) == 1
+    assert data.tuning.name == data.validations[0].name
 
 
 def test_rendered_persons_to_tune_on_are_of_other_scenes() -> None:

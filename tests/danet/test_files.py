@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -225,12 +226,27 @@ def test_two_callers_do_not_mix_their_files(tmp_path: Path, monkeypatch: pytest.
         return done
 
     def watched(handle: int, operation: int) -> None:
-        if threading.current_thread() is second and operation == fcntl.LOCK_EX:
+        try:
+            lock(handle, operation)
+        except BlockingIOError:
             entered.set()
-        lock(handle, operation)
+            raise
 
     monkeypatch.setattr(Path, "replace", come_between)
     monkeypatch.setattr("danet.files.fcntl.flock", watched)
     move("first")
     second.join()
+    assert entered.is_set()
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "second", "model.bin": "second"}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no locks of folders")
+def test_a_folder_that_somebody_keeps_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `flock /models danet convert ... --out /models` does."""
+    monkeypatch.setattr("danet.files.LOCK_S", 0.05)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with scratch_beside(tmp_path / "model.xml") as scratch:
+        move_together(pair(scratch, "new"), tmp_path)
+    os.close(handle)
+    assert (tmp_path / "model.bin").read_text() == "new"

@@ -24,6 +24,7 @@ from tests.training.test_processes import COMMAND
 from torch import Tensor
 
 from danet.errors import InputError, ModelFileError, TrainingError
+from danet.keypoints import COCO_KEYPOINTS
 from danet.model_spec import Metric
 from danet.scenes.scene import render_scene
 from danet_evaluation.coco import load_split
@@ -32,7 +33,7 @@ from danet_network.config import DANetConfig
 from danet_network.model import DANet
 from danet_training import loop as loop_module
 from danet_training.config import Augmentation, Phase, Source, TrainConfig
-from danet_training.dataset import Batch, Numbers, Samples, open_source, sample_loader
+from danet_training.dataset import Batch, Numbers, Samples, load_source, open_source, sample_loader
 from danet_training.loop import STATE, Trainer, train, training_spec
 from danet_training.processes import Processes
 from danet_training.validate import BEST, LAST, Validated, Validator
@@ -377,6 +378,24 @@ def test_state_cut_in_half(config: TrainConfig, tmp_path: Path) -> None:
         trainer_of(config).load(tmp_path / STATE)
 
 
+def test_state_of_weights_that_are_no_numbers(config: TrainConfig, tmp_path: Path) -> None:
+    trainer = trainer_of(config)
+    state = trainer.state()
+    state["model"]["stem.1.running_var"][0] = float("inf")  # type: ignore[index]
+    torch.save(state, tmp_path / STATE)
+    with pytest.raises(ModelFileError, match="some of its weights are infinite or NaN; remove it"):
+        trainer_of(config).load(tmp_path / STATE)
+
+
+def test_a_run_goes_on_with_the_crops_that_it_began_with(config: TrainConfig, tmp_path: Path) -> None:
+    # before 2026-11-28 preset "zoo" began with 1.25
+    trainer_of(replace(config, preset="zoo", box_padding=1.25)).save(tmp_path / STATE)
+    for stated, expected in ((None, 1.25), (1.4, 1.4)):
+        trainer = trainer_of(replace(config, preset="zoo", box_padding=stated))
+        trainer.load(tmp_path / STATE)
+        assert trainer.spec.box_padding == expected
+
+
 def test_start_from_weights(
     config: TrainConfig, tiny_config: DANetConfig, tiny_checkpoint: Path, random_network: Any, tmp_path: Path
 ) -> None:
@@ -597,6 +616,14 @@ def test_config_that_cannot_be_run(
 ) -> None:
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8).replace(*change))
     assert message in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
+
+
+def test_keypoints_in_cocos_order_by_other_spellings(coco_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(coco_folder, tmp_path / "data")
+    content = json.loads((folder / "train.json").read_text())
+    content["categories"] = [{"id": 1, "name": "person", "keypoints": [n.title() for n in COCO_KEYPOINTS]}]
+    (folder / "train.json").write_text(json.dumps(content))
+    assert load_source(Source("coco", folder=str(folder))).keypoints == COCO_KEYPOINTS
 
 
 def _without_a_picture(content: dict[str, Any]) -> None:

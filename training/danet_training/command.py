@@ -67,7 +67,7 @@ def _train(trainer: Trainer, folder: Path, stop_at: int | None) -> None:
     seen = trainer.samples_seen
     validator = Validator(_validation_set(config), folder, config.flip_test, resumed=seen > 0)
     # what a killed part of the run has logged beyond its last state, this one logs again
-    with SummaryWriter(str(folder), purge_step=seen + 1 if seen else None) as board, progress_bar() as bar:
+    with SummaryWriter(str(folder), purge_step=seen + 1) as board, progress_bar() as bar:
         reporter = _Reporter(board, bar, trainer)
 
         def validate(trainer: Trainer, phase: Phase) -> None:

@@ -37,8 +37,14 @@ def load_source(source: Source) -> KeypointDataset:
         InputError: no annotations that can be read, or as `refuse_unfit`.
     """
     dataset = load_split(Path(source.folder), source.split)
+    if [*map(_letters, dataset.keypoints)] == [*map(_letters, COCO_KEYPOINTS)]:  # "Left Eye" is as good
+        dataset = replace(dataset, keypoints=COCO_KEYPOINTS)
     refuse_unfit(dataset)
     return replace(dataset, content={})
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.lower()))
 
 
 def refuse_unfit(dataset: KeypointDataset) -> None:

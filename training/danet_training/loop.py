@@ -164,17 +164,20 @@ class Trainer:
         }
 
     def refuse_broken(self) -> None:
-        """Check that the weights are numbers; waits for the device.
+        """Check that weights and statistics are numbers; waits for the device.
 
         Raises:
-            TrainingError: infinite or NaN weights, which no further step mends.
+            TrainingError: infinite or NaN ones, which no further step mends.
         """
-        finite = torch.stack([tensor.isfinite().all() for tensor in self.model.parameters()])
-        if not finite.all():
+        if not self._is_finite():
             raise TrainingError(
                 f"after {self.samples_seen} samples some weights are infinite or NaN; the files written before are "
                 "whole: go on from them with a lower learning_rate or with gradient_clip (docs/training.md)"
             )
+
+    def _is_finite(self) -> bool:
+        tensors = itertools.chain(self.model.parameters(), self.model.buffers())
+        return bool(torch.stack([tensor.isfinite().all() for tensor in tensors]).all())
 
     def save(self, path: Path) -> None:
         """Write the state beside `path`, then rename, so that a kill leaves the last one whole.
@@ -187,10 +190,10 @@ class Trainer:
             torch.save(self.state(), temporary)
 
     def load(self, path: Path) -> None:
-        """Continue from a saved state.
+        """Continue from a saved state, with the crops that it was trained with if the config does not say.
 
         Raises:
-            ModelFileError: not a state of this network.
+            ModelFileError: not a state of this network, or of weights that are infinite or NaN.
         """
         try:
             state = torch.load(path, map_location=self.device, weights_only=True)
@@ -198,6 +201,7 @@ class Trainer:
             self.average.load_state_dict(state["average"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.samples_seen = int(state["samples_seen"])
+            padding = ModelSpec.from_json(state["spec"]).box_padding
         except OSError as error:
             raise ModelFileError(f"{path}: {error.strerror or error}") from error
         except Exception as error:  # torch.load and load_state_dict raise many kinds on foreign content
@@ -205,6 +209,10 @@ class Trainer:
             raise ModelFileError(
                 f"{path}: not a training state of this run ({reason}); remove it to start anew"
             ) from error
+        if not self._is_finite():
+            raise ModelFileError(f"{path}: some of its weights are infinite or NaN; remove it to start anew")
+        if self.config.box_padding is None:
+            self.spec = replace(self.spec, box_padding=padding)
 
 
 class _AllScales(torch.nn.Module):
@@ -248,7 +256,7 @@ def train(
         InputError: a batch that cannot be dealt out to the processes or in micro-batches, a source that cannot be read.
         TrainingError: weights that are infinite or NaN.
     """
-    for phase in trainer.config.phases:
+    for phase, _ in _phases_left(trainer, None):
         _micro_batch(trainer, phase)  # the last phase's as well: a fault there must not cost the others' hours
     left = list(_phases_left(trainer, stop_at))
     if not left:
@@ -296,8 +304,8 @@ def _sample_maker(trainer: Trainer) -> SampleMaker:
 
 
 def _validated(trainer: Trainer, phase: Phase, validate: Callable[[Trainer, Phase], None]) -> None:
+    trainer.refuse_broken()  # in all processes alike, which have the same weights
     if trainer.processes.first:
-        trainer.refuse_broken()
         validate(trainer, phase)
     trainer.processes.wait()
 

@@ -78,7 +78,6 @@ def joined_processes() -> Iterator[tuple[Processes, torch.device]]:
     if gpus:
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if gpus else "gloo", timeout=_TIMEOUT)
-    try:
-        yield Processes(torch.distributed.get_rank(), torch.distributed.get_world_size(), local), device
-    finally:
-        torch.distributed.destroy_process_group()
+    yield Processes(torch.distributed.get_rank(), torch.distributed.get_world_size(), local), device
+    # not after an error, which the others have not seen: NCCL would wait here for them, and they for this one
+    torch.distributed.destroy_process_group()

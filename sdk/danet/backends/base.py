@@ -14,7 +14,8 @@ from danet.model_spec import ModelSpec, Precision
 
 EXPECTED_INPUT = (
     "expected one N x H x W x 3 uint8 of BGR pixels, whose normalisation is in the graph; "
-    "danet benchmark --foreign FILE --exported DIR makes such a file of another tool's network"
+    "danet benchmark --foreign FILE --exported DIR makes such a file of another tool's network; where the type alone "
+    "differs, OpenVINO's PrePostProcessor does"
 )
 """For messages."""
 

@@ -28,5 +28,6 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
         open_checkpoint = next(iter(readers)).load()
     except ModuleNotFoundError as error:
         raise MissingExtraError("running a checkpoint", "torch", error.name or "torch") from error
-    runner = open_checkpoint(path, options.threads, options.spec)
+    given = () if options.spec is None else (options.spec,)  # readers of before there was a third argument go on
+    runner = open_checkpoint(path, options.threads, *given)
     return LoadedModel(runner, runner.spec, runner.precision)

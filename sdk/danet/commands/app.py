@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from danet.commands.command import Command
 from danet.commands.console import human, wrong_use
-from danet.commands.detector_options import add_detector_options
+from danet.commands.detector_options import NOT_FILES, add_detector_options
 from danet.commands.option_types import positive
 
 LAST_PORT = 65535
@@ -39,8 +39,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if not options.detector and (options.head, options.person_class) != (None, None):
-        return wrong_use("app", "--head and --person-class are for the files that --detector names")
+    files = [name for name in options.detector or () if name not in NOT_FILES]
+    if len(files) != 1 and (options.head, options.person_class) != (None, None):
+        return wrong_use("app", f"--head and --person-class are for one detector's file, not for {len(files)}")
     from danet.app.choices import offered
     from danet.app.engines import Engines
     from danet.app.server import running_page

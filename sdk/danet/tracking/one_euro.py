@@ -62,6 +62,8 @@ class OneEuroFilter:
         self._speed: NDArray[np.float64] = np.empty((0, 2))
         self._last: NDArray[np.float64] = np.empty((0, 2))
         self._last_s: NDArray[np.float64] = np.empty((0, 1))
+        self._known: NDArray[np.float64] = np.empty((0, 1))
+        """Trust in the best sample since the start."""
 
     def __call__(
         self,
@@ -86,8 +88,9 @@ class OneEuroFilter:
         if self._time_s is None or time_s - self._time_s > self.settings.reset_s:
             self._points, self._last, self._speed = now.copy(), now.copy(), np.zeros_like(now)
             self._last_s = np.full((len(now), 1), time_s)
+            self._known = self._trust(now, scores)
         elif time_s > self._time_s:
-            self._step(now, time_s, time_s - self._time_s, scores, scale)
+            self._step(now, time_s, self._trust(now, scores), scale)
         self._time_s = time_s
         return self._points.astype(np.float32)
 
@@ -101,25 +104,27 @@ class OneEuroFilter:
         if points.shape != self._points.shape:
             raise InputError(f"keypoints of shape {points.shape} after some of shape {self._points.shape}")
 
-    def _step(
-        self,
-        points: NDArray[np.float64],
-        time_s: float,
-        dt: float,
-        scores: NDArray[np.floating] | None,
-        scale: float,
-    ) -> None:
-        settings = self.settings
-        trust = 1.0 if scores is None else np.clip(np.asarray(scores)[:, None] / settings.trusted_score, 0, 1)
-        # the speed of the raw samples, as in the paper's own code; a doubtful sample's speed is doubtful as well
+    def _trust(self, points: NDArray[np.float64], scores: NDArray[np.floating] | None) -> NDArray[np.float64]:
+        """(K, 1) in [0, 1]."""
+        if scores is None:
+            return np.ones((len(points), 1))
+        return np.clip(np.asarray(scores, np.float64)[:, None] / self.settings.trusted_score, 0, 1)
+
+    def _step(self, points: NDArray[np.float64], time_s: float, trust: NDArray[np.float64], scale: float) -> None:
+        assert self._time_s is not None
+        settings, dt = self.settings, time_s - self._time_s
+        # the speed of the raw samples, as in the paper's own code; it is as doubtful as either of its samples
         way, way_s = points - self._last, time_s - self._last_s
         speed = way / way_s
-        self._speed += trust * smoothing_gain(settings.speed_cutoff, dt) * (speed - self._speed)
+        self._speed += self._known * trust * smoothing_gain(settings.speed_cutoff, dt) * (speed - self._speed)
         pace = scale * np.linalg.norm(self._speed, axis=1, keepdims=True)
         gain = smoothing_gain(settings.min_cutoff + settings.beta * pace, dt)
-        self._points = self._points + trust * gain * (points - self._points)
-        # nor does the next speed count from a doubtful sample, but from the place and time of those before it
-        self._last, self._last_s = self._last + trust * way, self._last_s + trust * way_s
+        # what began with a doubtful sample goes to the first sure one at once
+        self._points = self._points + trust * (1 - self._known * (1 - gain)) * (points - self._points)
+        # nor does the next speed count from a doubtful sample, but from the place and time of surer ones before it
+        best = np.maximum(self._known, trust)
+        share = np.divide(trust, best, out=np.zeros_like(best), where=best > 0)
+        self._last, self._last_s, self._known = self._last + share * way, self._last_s + share * way_s, best
 
     def moved(self, factor: NDArray[np.float64]) -> None:
         """The frame was scaled by `factor` (2,) x, y: what is remembered is scaled with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import cv2
@@ -38,7 +39,8 @@ class OpenCvEncoder:
         self.codec = f"{codec} by OpenCV"
         self._fps = fps
         self._written = 0
-        self._left_out = 0
+        self._left_out = 0.0
+        self._last_s = -math.inf
         self._last: NDArray[np.uint8] | None = None
         with quiet_opencv():
             name = opencv_name(str(path), InputError)
@@ -47,7 +49,10 @@ class OpenCvEncoder:
             raise InputError(f"OpenCV cannot write {codec} video of {size[1]}x{size[0]} to a {path.suffix} file")
 
     def write(self, image: NDArray[np.uint8], time_s: float) -> None:
-        """Append a frame (H, W, 3) uint8 BGR."""
+        """Append a frame (H, W, 3) uint8 BGR; one whose time is not above the last one's comes right behind that."""
+        if time_s <= self._last_s:
+            self._left_out = time_s * self._fps - self._written  # from here on the file counts from this time
+        self._last_s = time_s
         place = time_s * self._fps - self._left_out
         missing = round(place) - self._written
         if self._last is not None and missing > 0:

@@ -20,7 +20,10 @@ class Arrivals:
         self._last = 0.0
 
     def next(self, now: float) -> float:
-        """The time of a frame that arrives at `now`, seconds of a monotonic clock; always more than the last one's."""
+        """The time of a frame that arrives at `now`, seconds of a monotonic clock; always more than the last one's.
+
+        More than 1000 frames a second for long would run ahead of the clock.
+        """
         if self._first is None:
             self._first = now
         else:

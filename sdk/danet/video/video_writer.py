@@ -7,6 +7,7 @@ import math
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -139,7 +140,8 @@ class VideoWriter:
         """Finish the file and give it its name. Closing twice does no harm.
 
         Raises:
-            OSError: it could not be finished; it has its name nevertheless, and plays if it is an H.264 file.
+            OSError: it could not be finished; it has its name nevertheless, and plays if it is an H.264 file. Or the
+                encoder wrote nothing, as on a disk whose quota is used up: then an older file stays.
         """
         if self._closed:
             return
@@ -155,6 +157,8 @@ class VideoWriter:
     def _rename(self) -> None:
         if self.frames == 0 or self._temporary.stat().st_size == 0:  # what failed costs no older video
             self._temporary.unlink(missing_ok=True)
+            if self.frames and sys.exception() is None:
+                raise OSError(errno.EIO, f"{os.strerror(errno.EIO)} (the encoder wrote nothing)")
             return
         with self._temporary.open("rb+") as file:
             os.fsync(file.fileno())

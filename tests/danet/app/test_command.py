@@ -49,7 +49,7 @@ def test_wrong_use(words: list[str], capsys: pytest.CaptureFixture[str]) -> None
 
 def test_what_is_for_a_detectors_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert COMMAND.run(_options("--head", "yolox")) == 2
-    assert "for the files that --detector names" in capsys.readouterr().err
+    assert "are for one detector's file, not for 0" in capsys.readouterr().err
 
 
 def test_head_and_person_class_reach_the_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,3 +148,12 @@ def test_bad_samples(points: NDArray[np.float64], time_s: float, message: str) -
 def test_bad_settings(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         OneEuroSettings(**bad)
+
+
+def test_a_doubtful_start_counts_for_nothing() -> None:
+    times = np.arange(12) / 25
+    seen = [np.array([[200.0, 200.0]]), *[np.array([[x, 0.0]]) for x in np.linspace(0, 11, 11)]]
+    one, sure = OneEuroFilter(), OneEuroFilter()
+    started = [one(point, t, np.array([0.0 if t == 0 else 1.0])) for point, t in zip(seen, times, strict=True)]
+    expected = [sure(point, t, np.array([1.0])) for point, t in zip(seen[1:], times[1:], strict=True)]
+    np.testing.assert_allclose(started[1:], expected, atol=1e-4)

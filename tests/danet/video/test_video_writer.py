@@ -114,10 +114,21 @@ def test_an_encoder_that_writes_nothing_costs_no_older_video(tmp_path: Path, mon
     path.write_text("old")
     nothing = SimpleNamespace(write=lambda *_: None, close=lambda: None)
     monkeypatch.setattr(opencv_encoder, "open_encoder", lambda *_: nothing)
-    with VideoWriter(path, backend="opencv") as writer:
-        writer.write(numbered(0))
+    with pytest.raises(OSError, match="the encoder wrote nothing") as caught:  # noqa: SIM117 -- raised by the second
+        with VideoWriter(path, backend="opencv") as writer:
+            writer.write(numbered(0))
+    assert caught.value.filename == str(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("times", [[0.0] * 30, [index / 25 for index in (*range(15), *range(15))]])
+def test_opencv_leaves_nothing_out_where_times_do_not_rise(times: list[float], tmp_path: Path) -> None:
+    """All the same, or those of one clip after another."""
+    with VideoWriter(tmp_path / "out.avi", fps=25, backend="opencv") as writer:
+        for index, time_s in enumerate(times):
+            writer.write(numbered(index), time_s)
+    assert [number_of(frame.image) for frame in FileSource(tmp_path / "out.avi")] == list(range(30))
 
 
 @pytest.mark.parametrize(("backend", "suffix"), [("opencv", ".avi"), pytest.param("av", ".mp4", marks=needs_av)])
