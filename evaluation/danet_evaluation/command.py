@@ -93,7 +93,7 @@ def _run(options: argparse.Namespace) -> int:
         "decoder": estimator.spec.decoder.refinement,
     }
     title = f"{about['model']} ({about['precision']}, decoder {about['decoder']})"
-    figures = _report(done, estimator.spec, _recorded_ap(done, options, estimator.spec), title, options.per_joint)
+    figures = _report(done, estimator.spec, _recorded_ap(done, estimator), title, options.per_joint)
     if options.json:
         write_json({**about, **figures}, options.json)
     if options.sheet:
@@ -155,27 +155,14 @@ def _measure(
     return run_pckh(estimator, dataset, progress)
 
 
-def _recorded_ap(done: Run | PckhRun, options: argparse.Namespace, spec: ModelSpec) -> float | None:
-    """What the model file records for this evaluation; `spec` is the file's with the decoder that was used."""
+def _recorded_ap(done: Run | PckhRun, estimator: PoseEstimator) -> float | None:
+    """What the model file records for this evaluation."""
     from danet_evaluation.compare import recorded_ap
     from danet_evaluation.evaluate import Run
 
-    if not isinstance(done, Run):
+    if not isinstance(done, Run) or estimator.file_spec is None:
         return None
-    written = _written_spec(options) if options.decoder else spec
-    return recorded_ap(written, done.evaluation, spec.decoder.refinement) if written else None
-
-
-def _written_spec(options: argparse.Namespace) -> ModelSpec | None:
-    """The spec in the model file, with its own decoder."""
-    from danet.backends.base import BackendOptions
-    from danet.backends.registry import load_model
-    from danet.opened_model import model_path
-
-    path = model_path(options.model, options.backend)
-    loaded = load_model(path, options.backend, BackendOptions(keep_compiled=False))
-    loaded.backend.close()
-    return loaded.spec
+    return recorded_ap(estimator.file_spec, done.evaluation, estimator.spec.decoder.refinement)
 
 
 def _report(

@@ -106,6 +106,8 @@ class PoseEstimator:
             # a tuning may only make things faster: where it no longer works it must not stop the app
             self.tuning = replace(self.tuning, note=f"{self.tuning.path} is not used: {error}", tuning=None)
             opened = open_model(model, backend, device, Settings().overridden(precision, threads, batch_size), spec)
+        self.file_spec = opened.loaded.spec
+        """What the file states, `decoder` left out; None where it states nothing."""
         self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder)
         self.precision = opened.loaded.precision
         """The arithmetic that is really used, for people to read."""

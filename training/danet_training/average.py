@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import chain
+from itertools import compress
 
 import torch
 from torch import Tensor
@@ -36,14 +35,13 @@ class WarmedUpAverage(AveragedModel):
         """
         count = int(self.n_averaged)
         weight = 1 - min(self.decay, (1 + count) / (10 + count)) if count else 1.0
-        pairs = list(zip(_tensors(self.module), _tensors(model), strict=True))
-        averaged, current = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
-        torch._foreach_lerp_(averaged, current, weight)
-        for ours, theirs in pairs:
-            if not ours.is_floating_point():  # BN's counters of batches
-                ours.copy_(theirs)
+        averaged, current = _tensors(self.module), _tensors(model)
+        floating = [tensor.is_floating_point() for tensor in averaged]
+        torch._foreach_lerp_([*compress(averaged, floating)], [*compress(current, floating)], weight)
+        counting = [not one for one in floating]  # BN's counters of batches
+        torch._foreach_copy_([*compress(averaged, counting)], [*compress(current, counting)])
         self.n_averaged += 1
 
 
-def _tensors(model: Module) -> Iterator[Tensor]:
-    return chain(model.parameters(), model.buffers())
+def _tensors(model: Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
