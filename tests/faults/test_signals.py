@@ -36,12 +36,15 @@ def test_an_end_in_one_line(
     out.mkdir()
     line = [part.format(given=tiny_folder, out=out) for part in LINES[name].split()]
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    process = subprocess.Popen([PROGRAM, *line], stderr=subprocess.PIPE, text=True, env=environment)
-    end = time.monotonic() + 60
-    while process.poll() is None and not at_work(process) and time.monotonic() < end:
-        time.sleep(0.02)
-    process.send_signal(number)
-    err = process.communicate(timeout=60)[1]
+    with subprocess.Popen([PROGRAM, *line], stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            end = time.monotonic() + 60
+            while process.poll() is None and not at_work(process) and time.monotonic() < end:
+                time.sleep(0.02)
+            process.send_signal(number)
+            err = process.communicate(timeout=60)[1]
+        finally:
+            process.kill()  # one that does not end must not run beside the other tests
     assert process.returncode == status, err
     assert err.strip().splitlines()[-1] == f"danet: error: {word}"
     assert "Traceback" not in err

@@ -148,7 +148,7 @@ from danet.commands.command import Command
 
 def swallowed():
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.{name})
         time.sleep(0.1)
     except BaseException:
         pass  # as C code does that calls Python and clears its error
@@ -168,11 +168,38 @@ sys.exit(program.main(["work"]))
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
-@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.SIGTERM)", "swallowed()"])
-def test_a_lost_sigterm_comes_again_and_tidying_is_left_in_peace(body: str) -> None:
-    done = subprocess.run([sys.executable, "-c", ENDS.format(body=body)], capture_output=True, text=True, timeout=50)
-    assert (done.returncode, done.stdout, done.stderr) == (143, "tidied\n", "danet: error: terminated\n")
+@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.{name})", "swallowed()"])
+@pytest.mark.parametrize(("name", "status", "word"), [("SIGTERM", 143, "terminated"), ("SIGINT", 130, "interrupted")])
+def test_a_lost_signal_comes_again_and_tidying_is_left_in_peace(name: str, status: int, word: str, body: str) -> None:
+    script = ENDS.format(name=name, body=body.format(name=name))
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "tidied\n", f"danet: error: {word}\n")
+
+
+IMPATIENT = """
+import os, signal, sys, time
+from danet.commands import main as program
+from danet.commands.command import Command
+
+def run(options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)  # tidying that hangs
+
+program.commands = lambda: [Command("work", "", lambda parser: None, run)]
+sys.exit(program.main(["work"]))
+"""
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_a_second_ctrl_c_ends_the_tidying() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (130, "danet: error: interrupted\n")
 
 
 def test_a_library_of_the_system_that_is_missing(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:
