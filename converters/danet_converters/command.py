@@ -49,15 +49,15 @@ def _run(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace, labels: list[str]) -> None:
     try:
-        from danet_converters.export import choose_targets, export
+        from danet_converters.export import choose_targets, export_all
 
         chosen = choose_targets(options.to, labels)
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
     console = human()
     with progress_bar() as bar:
-        for target in bar.track(chosen, description="files"):
-            done = export(options.checkpoint, target, options.out, options.name, options.decoder)
+        files = export_all(options.checkpoint, chosen, options.out, options.name, options.decoder)
+        for done in bar.track(files, total=len(chosen), description="files"):
             parity = done.parity
             console.print(
                 f"{done.path}: heatmaps differ by {parity.heatmaps:.1e} of their range, "

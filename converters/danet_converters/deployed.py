@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
 from torch import Tensor, nn
 
 from danet.model_spec import ModelSpec
 from danet_network.normalise import Normalise
+
+Graph = TypeVar("Graph")
 
 
 class DeployedNetwork(nn.Module):
@@ -25,3 +32,21 @@ class DeployedNetwork(nn.Module):
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, H / stride, W / stride) float32."""
         heatmaps: Tensor = self.network(self.normalise(images))
         return heatmaps
+
+
+def made_once(make: Callable[[DeployedNetwork, ModelSpec], Graph]) -> Callable[[DeployedNetwork, ModelSpec], Graph]:
+    """An exporter that keeps what it made while the network lives, and gives it out again.
+
+    Tracing a network takes many times as long as writing the graph with other weights' types or another spec. The
+    graph may depend on the network and the spec's input size alone, and neither may be changed afterwards.
+    """
+    made: WeakKeyDictionary[DeployedNetwork, dict[tuple[int, int], Graph]] = WeakKeyDictionary()
+
+    @wraps(make)
+    def known(network: DeployedNetwork, spec: ModelSpec) -> Graph:
+        graphs = made.setdefault(network, {})
+        if spec.input_size not in graphs:
+            graphs[spec.input_size] = make(network, spec)
+        return graphs[spec.input_size]
+
+    return known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,8 +105,29 @@ def export(
         ModelFileError: the checkpoint cannot be read.
         ParityError: the file differs from the checkpoint by more than its tolerance; nothing is written.
     """
+    (done,) = export_all(checkpoint, [target], folder, name, decoder)
+    return done
+
+
+def export_all(
+    checkpoint: Path,
+    targets: Sequence[Target],
+    folder: Path,
+    name: str | None = None,
+    decoder: Refinement | None = None,
+) -> Iterator[Exported]:
+    """`export` for several targets, one after the other; files of one graph are made from one tracing of the network.
+
+    Raises:
+        ModelFileError, ParityError: as `export`; the files of the targets before stay.
+    """
     network, spec = load_checkpoint(checkpoint)
-    return export_network(network, simplify(network, target.rewrites), _redecoded(spec, decoder), target, folder, name)
+    spec = _redecoded(spec, decoder)
+    forms: dict[Rewrites, DeployedNetwork] = {}
+    for target in targets:
+        if target.rewrites not in forms:
+            forms[target.rewrites] = DeployedNetwork(simplify(network, target.rewrites), spec).eval()
+        yield _export(network, forms[target.rewrites], spec, target, folder, name)
 
 
 def _redecoded(spec: ModelSpec, decoder: Refinement | None) -> ModelSpec:
@@ -142,13 +163,25 @@ def export_network(
         InputError: no name of a file.
         ParityError: the file differs from `network` by more than its tolerance; nothing is written.
     """
+    return _export(network, DeployedNetwork(deployed, spec).eval(), spec, target, folder, name, allowed)
+
+
+def _export(
+    network: nn.Module,
+    deployed: DeployedNetwork,
+    spec: ModelSpec,
+    target: Target,
+    folder: Path,
+    name: str | None,
+    allowed: Tolerance | None = None,
+) -> Exported:
     if name is not None:
         refuse_other_names(name)
     spec = _rounded(spec, target)
     stem = f"{name or spec.name}{'' if target.label == 'fp32' else '-' + target.label}"
     with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
         with torch.no_grad():
-            target.write(DeployedNetwork(deployed, spec).eval(), spec, written)
+            target.write(deployed, spec, written)
         parity = _checked(written, network, spec, allowed or TOLERANCES[spec.precision])
     return Exported(folder / written.name, parity)
 

@@ -10,7 +10,7 @@ import onnx
 import torch
 
 from danet.model_spec import SPEC_KEY, ModelSpec
-from danet_converters.deployed import DeployedNetwork
+from danet_converters.deployed import DeployedNetwork, made_once
 
 OPSET = 18
 INPUT, OUTPUT = "images", "heatmaps"
@@ -22,7 +22,16 @@ def write_onnx(network: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
 
 
 def onnx_model(network: DeployedNetwork, spec: ModelSpec) -> onnx.ModelProto:
-    """The exported graph as a checked ONNX model."""
+    """The exported graph as a checked ONNX model of one's own."""
+    model = onnx.ModelProto()
+    model.CopyFrom(_traced(network, spec))
+    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+@made_once
+def _traced(network: DeployedNetwork, spec: ModelSpec) -> onnx.ModelProto:
     # two persons: a batch of one would be exported as a constant
     example = torch.zeros((2, *spec.input_size, 3), dtype=torch.uint8)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns that torchvision is absent
@@ -41,6 +50,6 @@ def onnx_model(network: DeployedNetwork, spec: ModelSpec) -> onnx.ModelProto:
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     del model.metadata_props[:]
-    model.metadata_props.add(key=SPEC_KEY, value=spec.to_json())
-    onnx.checker.check_model(model, full_check=True)
+    for node in model.graph.node:
+        del node.metadata_props[:]  # a sixth of the file: which line of which of this machine's folders it is from
     return model

@@ -22,7 +22,7 @@ from torch import nn
 from danet.errors import DanetError, MissingExtraError
 from danet.model_spec import ModelSpec, Precision
 from danet.tflite_file import with_spec
-from danet_converters.deployed import DeployedNetwork
+from danet_converters.deployed import DeployedNetwork, made_once
 from danet_converters.tflite_form import TfliteNetwork
 
 CONVERSION = "danet_converters.tflite_conversion"
@@ -51,6 +51,7 @@ def stored_as(precision: Precision, model: bytes) -> bytes:
         return for_any_batch(store(model) if store else model)
 
 
+@made_once
 def float_model(network: DeployedNetwork, spec: ModelSpec) -> bytes:
     """The exported graph with float32 weights, for a batch of one, without a spec."""
     return converted(TfliteNetwork(network.network, spec).eval(), spec)

@@ -32,7 +32,7 @@ from danet_calibration.data import DataChoice
 from danet_calibration.quantize import quantize
 from danet_calibration.request import Request
 from danet_calibration.watch import Watch
-from danet_converters.export import TARGETS, export
+from danet_converters.export import TARGETS, export_all
 from danet_converters.parity import sample_crops
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
 from danet_network.config import DANetConfig, danet_config
@@ -112,9 +112,9 @@ def training_state(content: dict[str, Any], made: DANet) -> dict[str, Any]:
 
 def write_exports(native: Path, folder: Path) -> None:
     """In every precision for the first version; later ones differ in the spec alone."""
-    for target in TARGETS:
-        if FORMAT_VERSION == 1 or target.label == "fp32":
-            export(native, target, folder)
+    targets = [target for target in TARGETS if FORMAT_VERSION == 1 or target.label == "fp32"]
+    for _ in export_all(native, targets, folder):
+        pass
 
 
 def write_quantized(native: Path, folder: Path) -> None:
