@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -116,10 +117,14 @@ def stated_frames(capture: cv2.VideoCapture) -> int | None:
     return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
 
 
+_SECRET = re.compile(r"(?i)([?&;][^=&;#]*(?:pas|pwd|psw|token|auth|key|secret|sig|user|usr|login)[^=&;#]*=)[^&;#]+")
+"""A query's field that lets people in, as addresses of network cameras have it: ?user=admin&pwd=..., ?token=..."""
+
+
 def without_password(address: str) -> str:
-    """An address for messages and logs: user and password are left out.
+    """An address for messages and logs: user and password are left out, and such fields of the query shown as ***.
 
     With a part of the path where that holds an @: a password may hold anything, / and @ too.
     """
     scheme, mark, rest = address.partition("://")
-    return scheme + mark + rest.rpartition("@")[2]
+    return scheme + mark + _SECRET.sub(r"\1***", rest.rpartition("@")[2])

@@ -205,6 +205,10 @@ def test_what_cannot_be_opened(source: Any, options: dict[str, Any], error: type
         ("rtsp://admin:se://cret@192.168.1.10/stream", "rtsp://192.168.1.10/stream"),
         ("rtsp://admin:secret@192.168.1.10/a@2", "rtsp://2"),
         ("RTSP://secret@[::1]/stream", "RTSP://[::1]/stream"),
+        ("http://cam/mjpg?user=me&pwd=secret&res=640x480", "http://cam/mjpg?user=***&pwd=***&res=640x480"),
+        ("http://cam/live;loginpas=secret;fps=5", "http://cam/live;loginpas=***;fps=5"),
+        ("rtsp://cam/1?accessToken=secret#a", "rtsp://cam/1?accessToken=***#a"),
+        ("rtsp://me:a?token=secret@cam/1?Password=secret", "rtsp://cam/1?Password=***"),
     ],
 )
 def test_passwords_are_not_shown(address: str, shown: str) -> None:
