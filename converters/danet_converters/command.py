@@ -8,7 +8,7 @@ from pathlib import Path
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar
-from danet.commands.model_options import add_decoder_option
+from danet.commands.model_options import add_spec_options
 from danet.errors import InputError, MissingExtraError
 
 GATED = "int8"
@@ -32,15 +32,16 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path())
     parser.add_argument("--name", help="file name without suffix; the model's name if not given")
     parser.add_argument("--data", metavar="DIR", type=Path, help="for int8: what to calibrate and to measure on")
-    add_decoder_option(parser)
+    add_spec_options(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.decoder and GATED in options.precision:
-        raise InputError(
-            f"--decoder {options.decoder} with --precision {GATED}: quantized files keep the decoder of the file that "
-            "they are made from; convert to fp32 with --decoder, then run danet quantize on that file"
-        )
+    for option, value in (("--decoder", options.decoder), ("--box-padding", options.box_padding)):
+        if value is not None and GATED in options.precision:
+            raise InputError(
+                f"{option} {value} with --precision {GATED}: quantized files keep the decoder and the padding of the "
+                f"file that they are made from; convert to fp32 with {option}, then run danet quantize on that file"
+            )
     labels = [label for label in options.precision if label != GATED]
     if labels:
         _export(options, labels)
@@ -56,7 +57,7 @@ def _export(options: argparse.Namespace, labels: list[str]) -> None:
         raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
     console = human()
     with progress_bar() as bar:
-        files = export_all(options.checkpoint, chosen, options.out, options.name, options.decoder)
+        files = export_all(options.checkpoint, chosen, options.out, options.name, options.decoder, options.box_padding)
         for done in bar.track(files, total=len(chosen), description="files"):
             parity = done.parity
             console.print(

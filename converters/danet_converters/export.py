@@ -91,6 +91,7 @@ def export(
     folder: Path,
     name: str | None = None,
     decoder: Refinement | None = None,
+    box_padding: float | None = None,
 ) -> Exported:
     """Write one file of a checkpoint to `folder`, if it passes the parity check.
 
@@ -100,12 +101,14 @@ def export(
         folder: made if need be.
         name: of the file, without suffix; the model's if not given.
         decoder: how the file's spec refines locations; as the checkpoint's if not given.
+        box_padding: of the file's spec; the checkpoint's if not given.
 
     Raises:
         ModelFileError: the checkpoint cannot be read.
+        ModelSpecError: a padding that no crop could have.
         ParityError: the file differs from the checkpoint by more than its tolerance; nothing is written.
     """
-    (done,) = export_all(checkpoint, [target], folder, name, decoder)
+    (done,) = export_all(checkpoint, [target], folder, name, decoder, box_padding)
     return done
 
 
@@ -115,14 +118,15 @@ def export_all(
     folder: Path,
     name: str | None = None,
     decoder: Refinement | None = None,
+    box_padding: float | None = None,
 ) -> Iterator[Exported]:
     """`export` for several targets, one after the other; files of one graph are made from one tracing of the network.
 
     Raises:
-        ModelFileError, ParityError: as `export`; the files of the targets before stay.
+        ModelFileError, ModelSpecError, ParityError: as `export`; the files of the targets before stay.
     """
     network, spec = load_checkpoint(checkpoint)
-    spec = _redecoded(spec, decoder)
+    spec = _as_asked(spec, decoder, box_padding)
     forms: dict[Rewrites, DeployedNetwork] = {}
     for target in targets:
         if target.rewrites not in forms:
@@ -130,13 +134,15 @@ def export_all(
         yield _export(network, forms[target.rewrites], spec, target, folder, name)
 
 
-def _redecoded(spec: ModelSpec, decoder: Refinement | None) -> ModelSpec:
-    """The spec with another refinement, and its metrics with a note of the one that they were measured with."""
-    before = spec.decoder.refinement
-    if decoder in (None, before):
-        return spec
-    metrics = tuple(replace(metric, method=f"{metric.method}, decoder {before}") for metric in spec.metrics)
-    return replace(spec.decoded_by(decoder), metrics=metrics)
+def _as_asked(spec: ModelSpec, decoder: Refinement | None, box_padding: float | None) -> ModelSpec:
+    """The spec with another refinement and padding, its metrics with a note of those that they were measured with."""
+    asked = spec.decoded_by(decoder).padded_by(box_padding)
+    note = ""
+    if asked.decoder != spec.decoder:
+        note += f", decoder {spec.decoder.refinement}"
+    if asked.box_padding != spec.box_padding:
+        note += f", box padding {spec.box_padding:g}"
+    return replace(asked, metrics=tuple(replace(one, method=one.method + note) for one in spec.metrics))
 
 
 def export_network(

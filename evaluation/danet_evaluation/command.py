@@ -91,8 +91,9 @@ def _run(options: argparse.Namespace) -> int:
         "file": str(options.model),
         "precision": estimator.precision,
         "decoder": estimator.spec.decoder.refinement,
+        "box_padding": estimator.spec.box_padding,
     }
-    title = f"{about['model']} ({about['precision']}, decoder {about['decoder']})"
+    title = f"{about['model']} ({about['precision']}, decoder {about['decoder']}, padding {about['box_padding']:g})"
     figures = _report(done, estimator.spec, _recorded_ap(done, estimator), title, options.per_joint)
     if options.json:
         write_json({**about, **figures}, options.json)
@@ -162,7 +163,7 @@ def _recorded_ap(done: Run | PckhRun, estimator: PoseEstimator) -> float | None:
 
     if not isinstance(done, Run) or estimator.file_spec is None:
         return None
-    return recorded_ap(estimator.file_spec, done.evaluation, estimator.spec.decoder.refinement)
+    return recorded_ap(estimator.file_spec, done.evaluation, estimator.spec)
 
 
 def _report(

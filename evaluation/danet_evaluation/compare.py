@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import isclose
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from danet.errors import InputError
-from danet.model_spec import ModelSpec, Refinement
+from danet.model_spec import ModelSpec
 from danet_evaluation.coco import KeypointDataset
 from danet_evaluation.detections import Detections
 from danet_evaluation.evaluate import GROUND_TRUTH, Evaluation, Run, run
@@ -97,20 +98,20 @@ def difference(model: Run, reference: Run) -> Comparison:
     )
 
 
-def recorded_ap(spec: ModelSpec, evaluation: Evaluation, refinement: Refinement | None = None) -> float | None:
+def recorded_ap(spec: ModelSpec, evaluation: Evaluation, used: ModelSpec | None = None) -> float | None:
     """The AP that a spec records for the data and the protocol of an evaluation; None where it has none.
 
     Metrics describe themselves in words: all words of the data set's name must be among those of
     `Metric.data`; a number of persons there, and "flip test", "no flip test" and "annotated boxes" in
-    `Metric.method`, must fit where they are stated. A decoder that is not stated ("decoder offset") is the
-    spec's. The last that fits counts.
+    `Metric.method`, must fit where they are stated. A decoder and a box padding that are not stated ("decoder
+    offset", "box padding 1.25") are the spec's. The last that fits counts.
 
     Args:
         spec: as the model file holds it.
         evaluation: of that file.
-        refinement: of the decoder that was used; the spec's if not given.
+        used: the spec that persons were cropped and decoded by; the file's if not given.
     """
-    own = spec.decoder.refinement
+    used = used or spec
     values = [
         metric.value
         for metric in spec.metrics
@@ -119,7 +120,8 @@ def recorded_ap(spec: ModelSpec, evaluation: Evaluation, refinement: Refinement 
         and _persons(metric.data) in (None, evaluation.persons)
         and _flip_test(metric.method) in (None, evaluation.protocol.flip_test)
         and _same_boxes(metric.method, evaluation.protocol.boxes)
-        and (_decoder(metric.method) or own) == (refinement or own)
+        and (_decoder(metric.method) or spec.decoder.refinement) == used.decoder.refinement
+        and isclose(_padding(metric.method) or spec.box_padding, used.box_padding, rel_tol=1e-5)
     ]
     return values[-1] if values else None
 
@@ -140,6 +142,11 @@ def _flip_test(method: str) -> bool | None:
 def _decoder(method: str) -> str | None:
     stated = re.search(r"decoder (\w+)", method)
     return stated[1] if stated else None
+
+
+def _padding(method: str) -> float | None:
+    stated = re.search(r"box padding (\d+(?:\.\d+)?)", method)
+    return float(stated[1]) if stated else None
 
 
 def _same_boxes(method: str, boxes: str) -> bool:

@@ -19,7 +19,7 @@ from danet.backends.base import Backend, LoadedModel
 from danet.batching import BatchedModel
 from danet.crop import crop_affines, crop_persons, to_frame
 from danet.decode import average_flipped, decode
-from danet.errors import BackendError, InputError, ModelSpecError
+from danet.errors import BackendError, DanetError, InputError, ModelSpecError
 from danet.forked import keep_in_children
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
 from danet.in_flight import in_flight
@@ -50,6 +50,8 @@ class PoseEstimator:
         spec: how to feed the model and read its output; overrides the spec in the file, but for the
             normalisation of exported files, which is in their graph.
         decoder: how the spec's decoder refines locations, "offset" or "dark"; as the spec says if not given.
+        box_padding: the crop's sides as multiples of the box's, before the box is brought to the input's aspect; as the
+            spec says if not given.
         backend: "openvino", "onnxruntime", "tflite", "torch", "null", or an object with `run` and `close`
             (then `spec` is needed, and `model` is only its name); chosen by the file's suffix if
             not given.
@@ -69,7 +71,7 @@ class PoseEstimator:
 
     Raises:
         ModelFileError: the file is missing, damaged, or of an unknown kind.
-        ModelSpecError: the file carries no spec and none was given.
+        ModelSpecError: the file carries no spec and none was given, or the box padding is none.
         BackendError: the backend refuses an option.
         MissingExtraError: the backend's library is not installed.
         InputError: an argument is out of its range.
@@ -81,6 +83,7 @@ class PoseEstimator:
         *,
         spec: ModelSpec | None = None,
         decoder: Refinement | None = None,
+        box_padding: float | None = None,
         backend: str | Backend | None = None,
         device: str = "CPU",
         precision: Precision | None = None,
@@ -107,8 +110,12 @@ class PoseEstimator:
             self.tuning = replace(self.tuning, note=f"{self.tuning.path} is not used: {error}", tuning=None)
             opened = open_model(model, backend, device, Settings().overridden(precision, threads, batch_size), spec)
         self.file_spec = opened.loaded.spec
-        """What the file states, `decoder` left out; None where it states nothing."""
-        self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder)
+        """What the file states, `decoder` and `box_padding` left out; None where it states nothing."""
+        try:
+            self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder).padded_by(box_padding)
+        except DanetError:
+            opened.close()
+            raise
         self.precision = opened.loaded.precision
         """The arithmetic that is really used, for people to read."""
         self.settings = opened.settings

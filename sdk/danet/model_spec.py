@@ -219,6 +219,14 @@ class ModelSpec:
         """The same with another refinement in its decoder; None leaves it."""
         return self if refinement is None else replace(self, decoder=self.decoder.refined(refinement))
 
+    def padded_by(self, box_padding: float | None) -> Self:
+        """The same with another `box_padding`; None leaves it.
+
+        Raises:
+            ModelSpecError: a padding that no crop could have.
+        """
+        return self if box_padding is None else replace(self, box_padding=box_padding)
+
     def to_json(self) -> str:
         """The spec as compact JSON, of the format `format_version`."""
         values = asdict(self)

@@ -179,6 +179,24 @@ def test_decoder_overrides_the_spec_s() -> None:
         estimator_of(decoder="sharp")
 
 
+def test_box_padding_overrides_the_spec_s() -> None:
+    wide = replace(SPEC, box_padding=1.5)
+    boxes = boxes_of(PERSONS)
+    asked, given = estimator_of(box_padding=1.5), PoseEstimator("spots", spec=wide, backend=SpotBackend())
+    assert asked.spec == given.spec == wide
+    found, expected, usual = (one.infer(FRAME, boxes).keypoints for one in (asked, given, estimator_of()))
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(found, usual)
+
+
+@pytest.mark.parametrize("padding", [0.0, -1.0, 11.0, float("nan")])
+def test_a_padding_that_no_crop_could_have_closes_the_model(padding: float) -> None:
+    backend = SpotBackend()
+    with pytest.raises(ModelSpecError, match="box_padding"):
+        PoseEstimator("spots", spec=SPEC, backend=backend, box_padding=padding)
+    assert backend.closed
+
+
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_the_order_of_boxes_is_kept(flip_test: bool) -> None:
     order = [2, 0, 1, 0]

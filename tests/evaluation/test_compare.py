@@ -97,10 +97,21 @@ def test_recorded_ap_is_of_the_same_decoder(estimator: PoseEstimator, dataset: K
     evaluation = evaluate(estimator, dataset)
     spec = _recorded((0.1, "set/val", "annotated boxes"), (0.2, "set/val", "annotated boxes, decoder dark"))
     assert recorded_ap(spec, evaluation) == 0.1
-    assert recorded_ap(spec, evaluation, "dark") == 0.2
+    assert recorded_ap(spec, evaluation, spec.decoded_by("dark")) == 0.2
     assert recorded_ap(spec.decoded_by("dark"), evaluation) == 0.2
     alone = _recorded((0.1, "set/val", "annotated boxes"))
-    assert (recorded_ap(alone, evaluation, "offset"), recorded_ap(alone, evaluation, "dark")) == (0.1, None)
+    assert recorded_ap(alone, evaluation, alone.decoded_by("offset")) == 0.1
+    assert recorded_ap(alone, evaluation, alone.decoded_by("dark")) is None
+
+
+def test_recorded_ap_is_of_the_same_padding(estimator: PoseEstimator, dataset: KeypointDataset) -> None:
+    evaluation = evaluate(estimator, dataset)
+    spec = _recorded((0.1, "set/val", "annotated boxes"), (0.2, "set/val", "annotated boxes, box padding 1.5"))
+    assert spec.box_padding == 1.25
+    assert recorded_ap(spec, evaluation) == 0.1
+    assert recorded_ap(spec, evaluation, spec.padded_by(1.5)) == 0.2
+    assert recorded_ap(spec.padded_by(1.5), evaluation) == 0.2
+    assert recorded_ap(spec, evaluation, spec.padded_by(1.4)) is None
 
 
 def test_the_embedded_model_records_what_the_evaluator_looks_for(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from danet.commands.option_types import positive
+from danet.commands.option_types import above_nothing, positive
 
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
@@ -14,20 +14,26 @@ if TYPE_CHECKING:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Backend, precision, threads, flip test and decoder."""
+    """Backend, precision, threads, flip test, decoder and box padding."""
     parser.add_argument("--backend", help="openvino, onnxruntime, tflite, torch or null; by the suffix if not given")
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
     parser.add_argument("--threads", metavar="N", type=positive, help="cores to use (all)")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
-    add_decoder_option(parser)
+    add_spec_options(parser)
 
 
-def add_decoder_option(parser: argparse.ArgumentParser) -> None:
-    """How locations are refined, where the model's own way is not wanted."""
+def add_spec_options(parser: argparse.ArgumentParser) -> None:
+    """How locations are refined and boxes padded, where the model's own way is not wanted."""
     parser.add_argument(
         "--decoder",
         choices=("offset", "dark"),
         help="refine heatmaps' peaks by an offset to the next cell, or by DARK (as the model file says)",
+    )
+    parser.add_argument(
+        "--box-padding",
+        metavar="X",
+        type=above_nothing,
+        help="the crop's sides as multiples of the box's (as the model file says)",
     )
 
 
@@ -40,6 +46,7 @@ def open_estimator(
     return PoseEstimator(
         options.model,
         decoder=options.decoder,
+        box_padding=options.box_padding,
         backend=options.backend,
         precision=options.precision,
         threads=options.threads,

@@ -22,10 +22,22 @@ def not_negative_whole(text: str) -> int:
 
 def not_negative(text: str) -> float:
     """A finite number of 0 or more."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
+    value = _number(text)
     if not isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 0 or more")
     return value
+
+
+def above_nothing(text: str) -> float:
+    """A finite number above 0."""
+    value = _number(text)
+    if not isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")

@@ -53,13 +53,17 @@ def test_pytorch_file_to_both_formats(
         same_poses(tiny_checkpoint, out / name, portrait)
 
 
-def test_decoder_is_written_into_the_file(danet: Danet, tiny_checkpoint: Path, portrait: Path, tmp_path: Path) -> None:
-    assert danet("convert", tiny_checkpoint, "--decoder", "dark", "--out", tmp_path).status == 0
+def test_decoder_and_padding_are_written_into_the_file(
+    danet: Danet, tiny_checkpoint: Path, portrait: Path, tmp_path: Path
+) -> None:
+    options = ("--decoder", "dark", "--box-padding", 1.5)
+    assert danet("convert", tiny_checkpoint, *options, "--out", tmp_path).status == 0
     path = tmp_path / "tiny.xml"
     with PoseEstimator(path) as dark, PoseEstimator(path, decoder="offset") as offset:
         spec = load_checkpoint(tiny_checkpoint)[1]
         (metric,) = spec.metrics
-        noted = replace(spec, metrics=(replace(metric, method=f"{metric.method}, decoder offset"),))
+        words = f"{metric.method}, decoder offset, box padding {spec.box_padding:g}"
+        noted = replace(spec, box_padding=1.5, metrics=(replace(metric, method=words),))
         assert dark.spec == noted.decoded_by("dark")
         assert offset.spec == noted
         image = read_picture(portrait)
@@ -67,10 +71,13 @@ def test_decoder_is_written_into_the_file(danet: Danet, tiny_checkpoint: Path, p
     assert np.abs(between[0] - between[1]).max() > 0.1
 
 
-def test_decoder_of_an_int8_file_is_refused_before_any_work(danet: Danet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", [("--decoder", "dark"), ("--box-padding", 1.5)])
+def test_another_spec_of_an_int8_file_is_refused_before_any_work(
+    danet: Danet, option: tuple[str, Any], tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    done = danet("convert", tmp_path / "none.pt", "--decoder", "dark", "--precision", "fp32", "int8", "--out", out)
-    assert "convert to fp32 with --decoder, then run danet quantize" in done.error()
+    done = danet("convert", tmp_path / "none.pt", *option, "--precision", "fp32", "int8", "--out", out)
+    assert f"convert to fp32 with {option[0]}, then run danet quantize" in done.error()
     assert not out.exists()
 
 
