@@ -37,6 +37,7 @@ def test_what_is_wrong_is_told(bad: LoadReport, word: str) -> None:
     assert word in said
 
 
+@pytest.mark.long
 def test_program(tiny_ir: Path, tmp_path: Path) -> None:
     report = tmp_path / "load.json"
     assert main([str(tiny_ir), "--estimators", "2", "--minutes", "0.04", "--threads", "6", "--json", str(report)]) == 0

@@ -47,6 +47,7 @@ def test_the_path_between_frames_is_the_truth(clip: Clip) -> None:
             np.testing.assert_allclose(paths[person](time), points, atol=0.2)
 
 
+@pytest.mark.long
 def test_crossing_persons_by_the_real_model() -> None:
     """Two persons pass each other, one behind the other; the embedded model finds their poses."""
     clip = render_clip(1, size=(240, 426), persons=2, seconds=7.0, fps=8.0, script="cross")

@@ -112,6 +112,7 @@ def test_the_app_by_hand_finds_the_same_keypoints(refinement: Any, tiny_onnx: Pa
     assert np.abs(found[:, :, 2] - expected.scores).max() < 1e-3
 
 
+@pytest.mark.long
 def test_a_start_is_measured_from_the_process(tiny_ir: Path) -> None:
     found = measure_starts(tiny_ir, 1, 40, lambda _: None)
     for one in (*found.warm, found.crowd, found.long):

@@ -15,8 +15,10 @@ from rich.progress import Progress
 from danet.commands import main as main_module
 from danet.estimator import PoseEstimator
 from danet.scenes.scene import render_scene
+from danet_calibration import formats as formats_module
 from danet_calibration.command import COMMAND
 from danet_calibration.data import DataChoice
+from danet_calibration.nncf_ptq import quantize_graph
 from danet_calibration.quantize import Report, quantize
 from danet_calibration.request import Request
 from danet_calibration.watch import Watch
@@ -74,6 +76,24 @@ def constant_folder(write_split: WriteSplit, tmp_path_factory: pytest.TempPathFa
 def watch() -> Watch:
     """Bars that nobody sees, and no limit."""
     return Watch(Progress(disable=True))
+
+
+@pytest.fixture(scope="session")
+def graphs() -> dict[str, Any]:
+    """What NNCF made, by the key of its statistics: of model, crops and strategy."""
+    return {}
+
+
+@pytest.fixture
+def one_quantization(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """NNCF, which takes seconds, makes each graph once; for tests of what is done with it afterwards."""
+
+    def quantized(model: Any, operations: Any, strategy: Any, calibration: Any, key: str, input_name: str) -> Any:
+        if key not in graphs:
+            graphs[key] = quantize_graph(model, operations, strategy, calibration, key, input_name)
+        return graphs[key].clone()
+
+    monkeypatch.setattr(formats_module, "quantize_graph", quantized)
 
 
 @pytest.fixture(scope="session")

@@ -111,6 +111,7 @@ def test_convert_hook_asks_for_the_name_that_danet_convert_gives(
         quantize_checkpoint(tiny_checkpoint, ["coreml"], tmp_path)
 
 
+@pytest.mark.long
 def test_killed_leaves_no_model_and_the_rerun_goes_on(tiny_ir: Path, proven_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     line = [sys.executable, "-c", PROGRAM, "quantize", str(tiny_ir), "--data", str(proven_folder), "--out", str(out)]

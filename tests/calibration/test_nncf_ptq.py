@@ -76,6 +76,7 @@ def test_scope_by_role_and_by_group(operations: list[Placed]) -> None:
     assert len(expected) == 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("preset", ["performance", pytest.param("mixed", marks=pytest.mark.slow)])
 def test_kept_statistics_give_the_same_graph_without_the_pictures(
     preset: Any, graph: ov.Model, operations: list[Placed], calibration: Calibration, monkeypatch: pytest.MonkeyPatch
@@ -95,6 +96,7 @@ def test_kept_statistics_give_the_same_graph_without_the_pictures(
     assert not np.array_equal(answer, expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [pytest.param(b"PK\x03\x04 no zip", marks=pytest.mark.slow), None])
 def test_damaged_statistics_are_collected_anew(
     damage: bytes | None, graph: ov.Model, operations: list[Placed], calibration: Calibration
@@ -107,6 +109,7 @@ def test_damaged_statistics_are_collected_anew(
     np.testing.assert_array_equal(again, first)
 
 
+@pytest.mark.long
 def test_one_odd_crop_does_not_stretch_the_mean_range(
     graph: ov.Model, operations: list[Placed], calibration: Calibration
 ) -> None:

@@ -139,7 +139,7 @@ def two_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize_module, "find_data", find_two)
 
 
-@pytest.mark.usefixtures("two_data_sets")
+@pytest.mark.usefixtures("two_data_sets", "one_quantization")
 def test_file_says_what_was_measured_on_each_data_set(quantized: Quantize, proven_folder: Path) -> None:
     report = quantized(proven_folder, max_drop=LENIENT)
     (outcome,) = report.outcomes
@@ -161,7 +161,7 @@ def test_file_says_what_was_measured_on_each_data_set(quantized: Quantize, prove
     assert [data["data"] for data in report.to_dict()["validation"]] == [first.data, "second"]
 
 
-@pytest.mark.usefixtures("two_data_sets")
+@pytest.mark.usefixtures("two_data_sets", "one_quantization")
 def test_a_drop_on_one_data_set_alone_is_too_much(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +175,7 @@ def test_a_drop_on_one_data_set_alone_is_too_much(
     assert "the smallest AP drop of 1 attempts is 0.02" in outcome.reason
 
 
+@pytest.mark.long
 def test_file_says_on_whom_layers_were_chosen(
     quantized: Quantize, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +229,7 @@ def test_of_other_crops_the_float_ap_alone_is_taken_over(
     assert quantized(proven_folder, max_drop=LENIENT, samples=4, out=out, name="other").reused == 1
 
 
+@pytest.mark.long
 def test_on_another_cpu_all_is_measured_again(
     quantized: Quantize, proven_run: Report, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +247,7 @@ def test_spent_budget_is_refused_with_its_reason(
     assert (len(outcome.float_aps), outcome.attempts, models(tmp_path)) == (1, (), [])
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_each_rerun_gets_further_whatever_its_minutes(watch: Any, quantized: Quantize, proven_folder: Path) -> None:
     watch.minutes = 1e-9
     assert not quantized(proven_folder, max_drop=ANY).passed  # the float AP
@@ -252,6 +255,8 @@ def test_each_rerun_gets_further_whatever_its_minutes(watch: Any, quantized: Qua
     assert quantized(proven_folder, max_drop=ANY).passed  # an attempt, from calibration to AP
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("one_quantization")
 def test_a_budget_spent_in_a_second_format_keeps_the_first(
     watch: Any, quantized: Quantize, proven_folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +285,7 @@ def test_names_that_lead_elsewhere(name: str, quantized: Quantize, proven_folder
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_the_users_cache_keeps_no_candidates(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +294,7 @@ def test_the_users_cache_keeps_no_candidates(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.long
 def test_an_onnx_file_of_batch_one(quantized: Quantize, proven_folder: Path, tiny_onnx: Path, tmp_path: Path) -> None:
     for size in (1, 2):
         model = onnx.load(tiny_onnx)
@@ -331,6 +338,7 @@ def test_a_model_that_finds_nobody_cannot_be_gated(quantized: Quantize, proven_f
         quantized(proven_folder, max_drop=1.0)
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_file_that_differs_from_the_measured_one_is_not_kept(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +349,7 @@ def test_file_that_differs_from_the_measured_one_is_not_kept(
     assert models(tmp_path) == []
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_spec_that_does_not_come_back(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ QUANTIZED = ("first convolution", "last convolution")
 NARROW = Strategy(bias_correction="none", float_roles=tuple(role for role in ROLES if role not in QUANTIZED))
 
 
+@pytest.mark.long
 def test_each_quantized_group_is_measured_alone_and_once(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     costs = measure_sensitivity(job, NARROW)
     assert {cost.group for cost in costs} == set(QUANTIZED)
@@ -113,6 +114,7 @@ def test_times_go_to_the_groups(job: Job) -> None:
     assert times["float"][REST] < sum(times["float"].values()) / 2
 
 
+@pytest.mark.long
 def test_report_as_table_and_picture(job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     groups = [placed.group for placed in job.operations]

@@ -315,7 +315,7 @@ def test_warm_up_leaves_nothing_to_compile(
         assert len(list(estimator.stream((scene.image, boxes[:persons]) for persons in range(1, 10)))) == 9
 
 
-@pytest.mark.parametrize("kind", ["tiny_ir", "tiny_onnx"])
+@pytest.mark.parametrize("kind", ["tiny_ir", pytest.param("tiny_onnx", marks=pytest.mark.long)])
 def test_the_same_poses_as_in_one_piece(kind: str, request: pytest.FixtureRequest, scene: Scene) -> None:
     if kind == "tiny_onnx":
         pytest.importorskip("onnxruntime")

@@ -38,6 +38,7 @@ def test_outputs_are_stripped() -> None:
         assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
 
+@pytest.mark.long
 def test_runs_as_plain_python(tmp_path: Path) -> None:
     program = "\n\n".join("".join(cell["source"]) for cell in cells("code")) + CHECK
     (tmp_path / "program.py").write_text(program)

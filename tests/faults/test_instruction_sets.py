@@ -30,6 +30,7 @@ def answers(model: str, instructions: str | None) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_embedded_model_with_sse4_alone() -> None:
     best, least = answers("danet72", None), answers("danet72", "SSE41")
     assert not [name for name in least["kernels"] if "avx" in name]  # the limit is kept to

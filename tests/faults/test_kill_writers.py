@@ -56,6 +56,7 @@ def test_killed_between_any_two_renames(renames: int, tmp_path: Path) -> None:
     assert {one.name: one.read_text() for one in tmp_path.iterdir()} == {"model.xml": "newest", "model.bin": "newest"}
 
 
+@pytest.mark.long
 def test_infer_killed_twice() -> None:
     """Keeps the program itself alive."""
     tally = kill_writers([case for case in CASES if case.name == "infer"], moments=2, seed=5)["infer"]

@@ -78,7 +78,9 @@ def test_batch_counters_may_be_absent(write: Write, tiny: DANet) -> None:
 
 
 @pytest.mark.parametrize("preset", ["paper", "zoo"])
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize(
+    "name", [name if name == "danet72" else pytest.param(name, marks=pytest.mark.long) for name in FAMILY]
+)
 def test_a_bare_state_dict_is_recognised(tmp_path: Path, name: str, preset: Any) -> None:
     config = danet_config(name, preset)
     state = {key: torch.zeros(shape) for key, shape in expected_shapes(config).items() if "num_batches" not in key}

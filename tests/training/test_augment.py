@@ -287,24 +287,26 @@ from danet_training.dataset import Numbers, Samples, open_source, sample_loader
 entries = Source("coco", weight=3.0, folder=sys.argv[1]), Source("rendered", taught=False)
 spec = replace(ModelSpec("spec", mean=(0.0, 0.0, 0.0)), input_size=(64, 64))
 samples = Samples(tuple(map(open_source, entries)), entries, spec, Augmentation(), seed=1)
-for parts in sample_loader(samples, Numbers(int(sys.argv[2]), 22, 1), batch=4, workers=int(sys.argv[3])):
-    print(tuple(parts[0].shape), hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest())
+for first, workers in (map(int, run.split(",")) for run in sys.argv[2:]):
+    for parts in sample_loader(samples, Numbers(first, 22, 1), batch=4, workers=workers):
+        content = b"".join(part.numpy().tobytes() for part in parts)
+        print(first, workers, tuple(parts[0].shape), hashlib.sha256(content).hexdigest(), sep="|")
 """
 
 
 def test_sample_is_the_same_with_any_workers(coco_folder: Path) -> None:
-    # In processes of their own, as `danet train` is: this one holds the thread pools of all backends that
+    # In a process of its own, as `danet train` is: this one holds the thread pools of all backends that
     # earlier tests opened, and a CI run once died of SIGSEGV when workers were forked from it.
-    def batches(first: int, workers: int) -> list[str]:
-        command = [sys.executable, "-c", IN_PARTS, coco_folder, str(first), str(workers)]
-        done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=True)
-        return done.stdout.splitlines()
-
-    alone = batches(10, 0)
-    assert [line.split(" ", 4)[:4] for line in alone] == [["(4,", "64,", "64,", "3)"]] * 3
+    command = [sys.executable, "-c", IN_PARTS, coco_folder, "10,0", "10,2", "14,0"]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=True)
+    batches: dict[tuple[str, str], list[str]] = {}
+    for first, workers, shape, digest in (line.split("|") for line in done.stdout.splitlines()):
+        assert shape == "(4, 64, 64, 3)"
+        batches.setdefault((first, workers), []).append(digest)
+    alone = batches["10", "0"]
     assert len(set(alone)) == 3
-    assert batches(10, 2) == alone
-    assert batches(14, 0) == alone[1:]
+    assert batches["10", "2"] == alone
+    assert batches["14", "0"] == alone[1:]
 
 
 def test_samples_know_whether_their_source_is_taught(samples: Samples) -> None:

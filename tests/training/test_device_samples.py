@@ -193,6 +193,7 @@ def pool() -> Any:
     pool.close()
 
 
+@pytest.mark.long
 def test_pool_is_filled_and_renewed(pool: ScenePool) -> None:
     pool.refresh(at_least=2 * GROUP)
     first = pool.store.pixels.clone()

@@ -103,8 +103,17 @@ def batch_of(config: TrainConfig, count: int) -> Batch:
     return batch
 
 
-@pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize(("preset", "optimizer"), [("paper", "adam"), ("zoo", "adam"), ("paper", "muon")])
+@pytest.mark.parametrize(
+    ("preset", "optimizer", "bf16"),
+    [
+        ("paper", "adam", True),
+        ("zoo", "adam", False),
+        ("paper", "muon", True),
+        pytest.param("paper", "adam", False, marks=pytest.mark.long),
+        pytest.param("zoo", "adam", True, marks=pytest.mark.long),
+        pytest.param("paper", "muon", False, marks=pytest.mark.long),
+    ],
+)
 def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, optimizer: Any, bf16: bool) -> None:
     phase = Phase((64, 64), 100_000, batch=4, ohkm=0)
     rate = 1e-2 if preset == "zoo" else 3e-3  # its heatmaps peak at 255
@@ -229,7 +238,9 @@ def run(config: TrainConfig, folder: Path, stop_at: int | None = None) -> Traine
 
 
 # in the first phase, in its first step, at its end, in the second phase
-@pytest.mark.parametrize("stop_at", [12, 4, 20, 36])
+@pytest.mark.parametrize(
+    "stop_at", [12, pytest.param(4, marks=pytest.mark.long), pytest.param(20, marks=pytest.mark.long), 36]
+)
 def test_resumed_run_ends_in_the_same_bits(config: TrainConfig, stop_at: int, tmp_path: Path) -> None:
     expected = run(config, tmp_path / "whole")
     often = replace(config, checkpoint_minutes=0.0)
@@ -302,6 +313,7 @@ def test_one_person_to_a_forward_pass_with_frozen_batch_norms(config: TrainConfi
     assert run(frozen, tmp_path).samples_seen == 4
 
 
+@pytest.mark.long
 def test_run_with_crops_of_the_device_goes_on(config: TrainConfig, tmp_path: Path) -> None:
     device = replace(config, crops="device", pool_scenes=8, sources=(*config.sources, Source("rendered")))
     seen: list[int] = []
@@ -532,6 +544,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.long
 def test_killed_program_goes_on_where_it_was(coco_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "child.py").write_text(COMMAND)
     program = [sys.executable, tmp_path / "child.py", tmp_path / "run.toml", tmp_path / "out"]

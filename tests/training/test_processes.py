@@ -110,6 +110,7 @@ sys.exit(main(["train", config, "--out", out + os.environ.get("RANK", "0"), "--t
 """
 
 
+@pytest.mark.long
 def test_machines_that_do_not_share_their_folder(
     tmp_path: Path, coco_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,12 +23,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     return export_rival(NAME, TARGETS[1], tmp_path_factory.mktemp("rivals"))
 
 
+@pytest.mark.long
 def test_file_and_parity(exported: Exported) -> None:
     assert {path.name for path in exported.path.parent.iterdir()} == {f"{NAME}.xml", f"{NAME}.bin"}
     assert exported.parity.heatmaps < 1e-4
     assert exported.parity.moved == 0
 
 
+@pytest.mark.long
 def test_estimator_runs_the_file_as_torch_runs_the_network(exported: Exported, scene: Scene) -> None:
     spec = rival_spec(NAME)
     with (
@@ -42,6 +44,7 @@ def test_estimator_runs_the_file_as_torch_runs_the_network(exported: Exported, s
     np.testing.assert_allclose(found.scores, expected.scores, atol=1e-4)
 
 
+@pytest.mark.long
 def test_file_says_that_its_weights_are_random(exported: Exported) -> None:
     with PoseEstimator(exported.path) as estimator:
         spec = estimator.spec

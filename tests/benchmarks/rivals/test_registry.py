@@ -50,6 +50,7 @@ def test_table_ii_is_whole() -> None:
     assert set(RIVALS) - stated == {"simple-baseline-r18"}  # of Fig. 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", RIVALS)
 def test_crops_become_heatmaps(name: str) -> None:
     assert network(name)(torch.empty(2, 3, 256, 192, device="meta")).shape == (2, 17, 64, 48)

@@ -77,6 +77,7 @@ def test_persons_are_followed_by_the_real_model(danet: Danet, video: Path, tmp_p
     assert all(person["keypoints"]["nose"] for one in lines_of(lines) for person in one["persons"])
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
 def test_real_walkers(danet: Danet, tmp_path: Path) -> None:
     lines = tmp_path / "poses.jsonl"

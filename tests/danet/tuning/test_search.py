@@ -262,6 +262,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
         Search(tmp_path / "no.xml", None, Plan(), Quiet()).run()
 
 
+@pytest.mark.long
 def test_a_real_model(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contenders, "TIMING_S", 0.0)
     monkeypatch.setattr(contenders, "FRAME_SIZE", (120, 160))
