@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.metadata import entry_points, version
-from types import FrameType
-from typing import Any
 
 from danet.commands.command import GROUP, Command
+from danet.commands.ends import TerminatedError, signals_end
 from danet.errors import DanetError
 from danet.printable import last_line, one_line
 
@@ -66,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, its unfinished files are removed.
     """
     try:
-        with _signals_end():
+        with signals_end():
             options = build_parser().parse_args(arguments)
             status: int = options.run(options)
             sys.stdout.flush()
@@ -91,71 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _fail("interrupted")
         return 130
-    except _TerminatedError:
+    except TerminatedError:
         _fail("terminated")
         return 143
     return status
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM came. Not an Exception, as KeyboardInterrupt is none: no handler of errors may swallow it."""
-
-
-_ENDS: dict[signal.Signals, tuple[Callable[[int, FrameType | None], Any] | signal.Handlers, type[BaseException]]] = {
-    signal.SIGTERM: (signal.SIG_DFL, _TerminatedError),
-    signal.SIGINT: (signal.default_int_handler, KeyboardInterrupt),
-}
-"""The signals that end a command: Python's usual handler of each, and what is raised."""
-
-_ALARM = getattr(signal, "SIGALRM", None)
-"""Brings a lost signal again; Windows has none."""
-
-_PATIENCE_S = 1.0
-"""Seconds after which a signal counts as lost where nothing is being tidied up."""
-
-
-@contextmanager
-def _signals_end() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, and neither get lost, where nobody else handles them."""
-    in_main = threading.current_thread() is threading.main_thread()
-    mine = {
-        number: _raising(error)
-        for number, (usual, error) in _ENDS.items()
-        if in_main and signal.getsignal(number) == usual
-    }
-    for number, handler in mine.items():
-        signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number in mine:
-            signal.signal(number, _ENDS[number][0])
-        if _ALARM is not None and signal.getsignal(_ALARM) in mine.values():
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(_ALARM, signal.SIG_DFL)
-
-
-def _raising(error: type[BaseException]) -> Callable[[int, FrameType | None], None]:
-    """A signal's handler that raises an error, and raises it again where that one was swallowed."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        # Ctrl-C that is pressed again is meant: somebody has watched the tidying for long enough
-        if number != signal.SIGINT and _is_ending(sys.exception()):
-            return  # a second one must not break the tidying
-        if _ALARM is not None:
-            # C code that asks Python for something may take any exception for "no" (PyErr_Clear), this one too
-            signal.signal(_ALARM, end)
-            signal.setitimer(signal.ITIMER_REAL, _PATIENCE_S)
-        raise error
-
-    return end
-
-
-def _is_ending(error: BaseException | None) -> bool:
-    """Whether what is being handled, or what it was raised in the handling of, is a signal's end."""
-    while error is not None and not isinstance(error, (_TerminatedError, KeyboardInterrupt)):
-        error = error.__context__
-    return error is not None
 
 
 def _lacks_memory(error: Exception) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from danet.commands.option_types import above_nothing, positive
+from danet.commands.option_types import padding, positive
 
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
@@ -32,7 +32,7 @@ def add_spec_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--box-padding",
         metavar="X",
-        type=above_nothing,
+        type=padding,
         help="the crop's sides as multiples of the box's (as the model file says)",
     )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 from math import isfinite
 
+from danet.errors import InputError
+from danet.model_spec import PADDINGS, checked_padding
+
 
 def positive(text: str) -> int:
     """A whole number above 0."""
@@ -22,21 +25,22 @@ def not_negative_whole(text: str) -> int:
 
 def not_negative(text: str) -> float:
     """A finite number of 0 or more."""
-    value = _number(text)
+    value = number(text)
     if not isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 0 or more")
     return value
 
 
-def above_nothing(text: str) -> float:
-    """A finite number above 0."""
-    value = _number(text)
-    if not isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number above 0")
-    return value
+def padding(text: str) -> float:
+    """A box padding that a ModelSpec may have."""
+    try:
+        return checked_padding(number(text))
+    except InputError as error:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number in {PADDINGS}") from error
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """Any number; NaN where the text is none."""
     try:
         return float(text)
     except ValueError:

@@ -126,7 +126,6 @@ def test_read_only_file_system(danet: Danet, tiny_ir: Path) -> None:
 
 @pytest.mark.usefixtures("interruptible")
 def test_interrupt(danet_process: Danet, tiny_ir: Path, tmp_path: Path) -> None:
-    import signal
     import time
 
     command = [PROGRAM, "infer", tiny_ir, "x.png", "--boxes", "-"]
@@ -139,67 +138,6 @@ def test_interrupt(danet_process: Danet, tiny_ir: Path, tmp_path: Path) -> None:
     assert process.stderr.read().splitlines() == ["danet: error: interrupted"]
     process.stdin.close()
     process.stderr.close()
-
-
-ENDS = """
-import os, signal, sys, time
-from danet.commands import main as program
-from danet.commands.command import Command
-
-def swallowed():
-    try:
-        os.kill(os.getpid(), signal.{name})
-        time.sleep(0.1)
-    except BaseException:
-        pass  # as C code does that calls Python and clears its error
-
-def run(options):
-    try:
-        {body}
-        time.sleep(60)
-    finally:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1.5)  # longer than a signal counts as lost
-        print("tidied", flush=True)
-    return 0
-
-program.commands = lambda: [Command("work", "", lambda parser: None, run)]
-sys.exit(program.main(["work"]))
-"""
-
-
-@pytest.mark.usefixtures("interruptible")
-@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="this system has no alarms")
-@pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.{name})", "swallowed()"])
-@pytest.mark.parametrize(("name", "status", "word"), [("SIGTERM", 143, "terminated"), ("SIGINT", 130, "interrupted")])
-def test_a_lost_signal_comes_again_and_tidying_is_left_in_peace(name: str, status: int, word: str, body: str) -> None:
-    script = ENDS.format(name=name, body=body.format(name=name))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=50)
-    assert (done.returncode, done.stdout, done.stderr) == (status, "tidied\n", f"danet: error: {word}\n")
-
-
-IMPATIENT = """
-import os, signal, sys, time
-from danet.commands import main as program
-from danet.commands.command import Command
-
-def run(options):
-    try:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
-    finally:
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)  # tidying that hangs
-
-program.commands = lambda: [Command("work", "", lambda parser: None, run)]
-sys.exit(program.main(["work"]))
-"""
-
-
-@pytest.mark.usefixtures("interruptible")
-def test_a_second_ctrl_c_ends_the_tidying() -> None:
-    done = subprocess.run([sys.executable, "-c", IMPATIENT], capture_output=True, text=True, timeout=50)
-    assert (done.returncode, done.stderr) == (130, "danet: error: interrupted\n")
 
 
 def test_a_library_of_the_system_that_is_missing(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:
