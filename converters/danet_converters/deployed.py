@@ -38,15 +38,16 @@ def made_once(make: Callable[[DeployedNetwork, ModelSpec], Graph]) -> Callable[[
     """An exporter that keeps what it made while the network lives, and gives it out again.
 
     Tracing a network takes many times as long as writing the graph with other weights' types or another spec. The
-    graph may depend on the network and the spec's input size alone, and neither may be changed afterwards.
+    graph may depend on the network and what the spec says of its input alone, and neither may be changed afterwards.
     """
-    made: WeakKeyDictionary[DeployedNetwork, dict[tuple[int, int], Graph]] = WeakKeyDictionary()
+    made: WeakKeyDictionary[DeployedNetwork, dict[object, Graph]] = WeakKeyDictionary()
 
     @wraps(make)
     def known(network: DeployedNetwork, spec: ModelSpec) -> Graph:
         graphs = made.setdefault(network, {})
-        if spec.input_size not in graphs:
-            graphs[spec.input_size] = make(network, spec)
-        return graphs[spec.input_size]
+        images = spec.input_size, spec.mean, spec.std
+        if images not in graphs:
+            graphs[images] = make(network, spec)
+        return graphs[images]
 
     return known

@@ -51,5 +51,5 @@ def _traced(network: DeployedNetwork, spec: ModelSpec) -> onnx.ModelProto:
     model: onnx.ModelProto = program.model_proto
     del model.metadata_props[:]
     for node in model.graph.node:
-        del node.metadata_props[:]  # a sixth of the file: which line of which of this machine's folders it is from
+        del node.metadata_props[:]  # a tenth of the file: the lines of this machine's folders that it comes from
     return model

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.commands.option_types import positive
+from danet.commands.option_types import number, positive
 from danet.errors import InputError, MissingExtraError
 from danet.opencv_name import opencv_name
 
@@ -28,10 +28,7 @@ SHEET_PERSONS = 24
 
 
 def _score(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
+    value = number(text)
     if not isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number such as 0.2")
     return value

@@ -19,11 +19,11 @@ from danet.backends.base import Backend, LoadedModel
 from danet.batching import BatchedModel
 from danet.crop import crop_affines, crop_persons, to_frame
 from danet.decode import average_flipped, decode
-from danet.errors import BackendError, DanetError, InputError, ModelSpecError
+from danet.errors import BackendError, InputError, ModelSpecError
 from danet.forked import keep_in_children
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
 from danet.in_flight import in_flight
-from danet.model_spec import ModelSpec, Precision, Refinement
+from danet.model_spec import ModelSpec, Precision, Refinement, checked_padding
 from danet.opened_model import OpenedModel, model_path, open_model
 from danet.poses import Poses
 from danet.shares import Work
@@ -71,7 +71,7 @@ class PoseEstimator:
 
     Raises:
         ModelFileError: the file is missing, damaged, or of an unknown kind.
-        ModelSpecError: the file carries no spec and none was given, or the box padding is none.
+        ModelSpecError: the file carries no spec and none was given.
         BackendError: the backend refuses an option.
         MissingExtraError: the backend's library is not installed.
         InputError: an argument is out of its range.
@@ -97,6 +97,8 @@ class PoseEstimator:
             raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
         if decoder is not None and decoder not in get_args(Refinement):
             raise InputError(f"decoder {decoder!r}, expected one of {', '.join(get_args(Refinement))}")
+        if box_padding is not None:
+            box_padding = checked_padding(box_padding)
         self.tuning = NOT_LOOKED_FOR if settings else _find_tuning(model, backend, device)
         """What `danet tune --save` kept for this model, or why that is not used."""
         kept = (self.tuning.settings or Settings()).with_threads(threads)
@@ -113,7 +115,7 @@ class PoseEstimator:
         """What the file states, `decoder` and `box_padding` left out; None where it states nothing."""
         try:
             self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder).padded_by(box_padding)
-        except DanetError:
+        except BaseException:
             opened.close()
             raise
         self.precision = opened.loaded.precision

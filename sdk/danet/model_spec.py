@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
+from numbers import Real
 from typing import Any, Literal, Self, get_args
 
-from danet.errors import ModelSpecError
+from danet.errors import InputError, ModelSpecError
 from danet.keypoints import COCO_FLIP_PAIRS, COCO_KEYPOINTS, COCO_SKELETON
 from danet.typed_values import TypedReader, shown, unique_keys
 
@@ -116,6 +117,25 @@ def _decoder_checks(decoder: DecoderSpec) -> tuple[_Check, ...]:
     )
 
 
+PADDINGS = "0.1..10"
+"""That `ModelSpec.box_padding` may have."""
+
+
+def _is_padding(value: float) -> bool:
+    return 0.1 <= value <= 10  # NaN is not
+
+
+def checked_padding(value: Any) -> float:
+    """A box padding as a float.
+
+    Raises:
+        InputError: no number, or one that no ModelSpec may have.
+    """
+    if not isinstance(value, Real) or not _is_padding(float(value)):
+        raise InputError(f"box_padding {value!r:.80}, expected a number in {PADDINGS}")
+    return float(value)
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """Everything that a runtime must know to feed a model file and to read its output.
@@ -172,7 +192,7 @@ class ModelSpec:
             ),
             (all(0 <= value <= 255 for value in self.mean), "mean", self.mean, "numbers in 0..255"),
             (all(isfinite(value) and value > 0 for value in self.std), "std", self.std, "numbers above 0"),
-            (isfinite(self.box_padding) and 0.1 <= self.box_padding <= 10, "box_padding", self.box_padding, "0.1..10"),
+            (_is_padding(self.box_padding), "box_padding", self.box_padding, PADDINGS),
             (1 <= count <= 1024, "keypoints", count, "1..1024 names"),
             (
                 is_file_name(self.name),

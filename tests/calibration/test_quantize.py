@@ -285,7 +285,6 @@ def test_names_that_lead_elsewhere(name: str, quantized: Quantize, proven_folder
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("one_quantization")
 def test_the_users_cache_keeps_no_candidates(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

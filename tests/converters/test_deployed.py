@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 
 import danet_converters
 from danet.model_spec import ModelSpec
+from danet_converters import to_tflite
 from danet_converters.deployed import DeployedNetwork, made_once
-from danet_converters.export import TARGETS, export_all
+from danet_converters.export import TARGETS, ParityError, export_all, export_network
+from danet_converters.parity import TOLERANCES, Tolerance
 from danet_converters.to_onnx import onnx_model
 
 SPEC = ModelSpec("small", input_size=(64, 64))
@@ -101,3 +104,35 @@ def test_files_of_one_graph_come_from_one_tracing(
     paths = [done.path.name for done in export_all(tiny_checkpoint, wanted, tmp_path)]
     assert paths == ["tiny.onnx", "tiny.xml", "tiny-fp16.xml"]
     assert len(traced) == 1
+
+
+def test_tflite_is_converted_once(network: DeployedNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted: list[str] = []
+    monkeypatch.setattr(to_tflite, "TfliteNetwork", lambda network, _: network)
+    monkeypatch.setattr(to_tflite, "converted", lambda _, spec: converted.append(spec.precision) or b"graph")
+    for precision in ("fp32", "fp16", "int8"):
+        assert to_tflite.float_model(network, replace(SPEC, precision=precision)) == b"graph"
+    assert converted == ["fp32"]
+
+
+def test_what_was_written_before_a_failure_stays(
+    tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(_: object, spec: ModelSpec, path: Path) -> None:
+        for suffix in (".xml", ".bin"):
+            shutil.copy(tiny_ir.with_suffix(suffix), path.with_suffix(suffix))
+
+    good = replace(TARGETS[1], write=copy)
+    monkeypatch.setitem(TOLERANCES, "fp16", Tolerance(heatmaps=0.0, moved=0.0))
+    files = export_all(tiny_checkpoint, [good, replace(good, precision="fp16")], tmp_path)
+    assert next(files).path == tmp_path / "tiny.xml"
+    with pytest.raises(ParityError):
+        next(files)
+    assert {path.name for path in tmp_path.iterdir()} == {"tiny.xml", "tiny.bin"}
+
+
+def test_any_network_is_exported(tmp_path: Path) -> None:
+    network = Small().eval()
+    done = export_network(network, network, SPEC, TARGETS[0], tmp_path)
+    assert done.path == tmp_path / "small.onnx"
+    assert done.parity.moved == 0

@@ -189,11 +189,25 @@ def test_box_padding_overrides_the_spec_s() -> None:
     assert not np.array_equal(found, usual)
 
 
-@pytest.mark.parametrize("padding", [0.0, -1.0, 11.0, float("nan")])
-def test_a_padding_that_no_crop_could_have_closes_the_model(padding: float) -> None:
+@pytest.mark.parametrize("padding", [0.0, -1.0, 11.0, float("nan"), "1.5", [1.5]])
+def test_a_padding_that_no_crop_could_have(padding: Any) -> None:
+    with pytest.raises(InputError, match=r"box_padding .*, expected a number in 0\.1\.\.10"):
+        estimator_of(box_padding=padding)
+
+
+def test_a_number_of_numpy_as_padding() -> None:
+    spec = estimator_of(box_padding=np.float32(1.5)).spec
+    assert ModelSpec.from_json(spec.to_json()) == replace(SPEC, box_padding=1.5)
+
+
+def test_a_refused_spec_closes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise ModelSpecError("no")
+
+    monkeypatch.setattr("danet.estimator._effective_spec", refuse)
     backend = SpotBackend()
-    with pytest.raises(ModelSpecError, match="box_padding"):
-        PoseEstimator("spots", spec=SPEC, backend=backend, box_padding=padding)
+    with pytest.raises(ModelSpecError):
+        estimator_of(backend)
     assert backend.closed
 
 

@@ -13,6 +13,7 @@ PARAMETERS = {
     "model": inspect.Parameter.empty,
     "spec": None,
     "decoder": None,
+    "box_padding": None,
     "backend": None,
     "device": "CPU",
     "precision": None,

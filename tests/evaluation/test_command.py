@@ -50,33 +50,53 @@ def test_json_on_stdout_and_a_table_on_stderr(
 
 
 @pytest.mark.parametrize("decoder", ["offset", "dark"])
-def test_a_decoder_of_one_s_own(
-    write_folder: Any, annotate: Any, decoder: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("padding", [1.25, 1.4])
+def test_a_decoder_and_a_padding_of_one_s_own(
+    write_folder: Any, annotate: Any, decoder: str, padding: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = write_folder([1], [annotate(1, 1, POINTS)])
-    assert _run("nobody", "--backend", "null", "--data", folder, "--decoder", decoder, "--json", "-") == 0
+    options = ("--decoder", decoder, "--box-padding", padding)
+    assert _run("nobody", "--backend", "null", "--data", folder, *options, "--json", "-") == 0
     output = capsys.readouterr()
-    assert json.loads(output.out)["decoder"] == decoder
-    assert f"decoder {decoder}" in output.err
+    content = json.loads(output.out)
+    assert (content["decoder"], content["box_padding"]) == (decoder, padding)
+    assert f"decoder {decoder}, padding {padding}" in output.err
 
 
-@pytest.mark.parametrize(("decoder", "recorded"), [(None, 0.25), ("dark", 0.25), ("offset", 0.5)])
-def test_recorded_is_what_the_same_decoder_had(
+@pytest.mark.parametrize("padding", ["0", "-1", "nan", "wide", "11"])
+def test_a_padding_that_is_none_is_wrong_use(padding: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        _run("nobody", "--backend", "null", f"--box-padding={padding}")
+    assert f"'{padding}', expected a number in 0.1..10" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("chosen", "recorded"),
+    [
+        ((), 0.25),
+        (("--decoder", "dark"), 0.25),
+        (("--decoder", "offset"), 0.5),
+        (("--box-padding", 1.25), 0.25),
+        (("--box-padding", 1.1), 0.75),
+        (("--box-padding", 1.2), None),
+    ],
+)
+def test_recorded_is_what_the_same_decoder_and_padding_had(
     write_folder: Any,
     annotate: Any,
-    decoder: str | None,
-    recorded: float,
+    chosen: tuple[Any, ...],
+    recorded: float | None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     metrics = (
         Metric("AP", 0.25, "set val", "annotated boxes"),
         Metric("AP", 0.5, "set val", "annotated boxes, decoder offset"),
+        Metric("AP", 0.75, "set val", "annotated boxes, box padding 1.1"),
     )
     spec = ModelSpec(name="nobody", metrics=metrics).decoded_by("dark")
     monkeypatch.setattr(null_backend, "ModelSpec", lambda **_: spec)
     folder = write_folder([1], [annotate(1, 1, POINTS)])
-    chosen = ("--decoder", decoder) if decoder else ()
     assert _run("nobody", "--backend", "null", "--data", folder, *chosen, "--json", "-") == 0
     assert json.loads(capsys.readouterr().out)["recorded_ap"] == recorded
 

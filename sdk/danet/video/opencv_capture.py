@@ -117,14 +117,30 @@ def stated_frames(capture: cv2.VideoCapture) -> int | None:
     return int(count) if math.isfinite(count) and 0 < count < 1e9 else None
 
 
-_SECRET = re.compile(r"(?i)([?&;][^=&;#]*(?:pas|pwd|psw|token|auth|key|secret|sig|user|usr|login)[^=&;#]*=)[^&;#]+")
-"""A query's field that lets people in, as addresses of network cameras have it: ?user=admin&pwd=..., ?token=..."""
+_FIELDS = re.compile(r"(?=[?&;/#_][^?&;/#_=]*=)")
+"""Where a field of an address begins; cameras take them in the query and, divided by _, in the path."""
+_SHOWN = {
+    *("camera", "cam", "ch", "channel", "id", "stream", "streamid", "subtype", "track", "trackid", "profile", "page"),
+    *("codec", "format", "type", "video", "quality", "rate", "fps", "framerate", "latency", "live", "loop", "timeout"),
+    *("res", "resolution", "size", "height", "width", "proto", "transport", "unicast"),
+}
+"""Fields that let nobody in; any other may be a password, whatever its name."""
 
 
 def without_password(address: str) -> str:
-    """An address for messages and logs: user and password are left out, and such fields of the query shown as ***.
+    """An address for messages and logs: without user and password, with *** for fields that may be such (?pwd=...).
 
-    With a part of the path where that holds an @: a password may hold anything, / and @ too.
+    With a part of the path where that holds an @: a password may hold anything, / and @ too. Where a field comes
+    before an @, either may be the password's, and the scheme alone is left.
     """
     scheme, mark, rest = address.partition("://")
-    return scheme + mark + _SECRET.sub(r"\1***", rest.rpartition("@")[2])
+    login, at, place = rest.rpartition("@")
+    if at and _FIELDS.search(login):
+        return f"{scheme}{mark}***"
+    host, *fields = _FIELDS.split(place)
+    return scheme + mark + host + "".join(map(_shown, fields))
+
+
+def _shown(field: str) -> str:
+    name, _, _ = field.partition("=")
+    return field if name[1:].lower() in _SHOWN else f"{name}=***"

@@ -207,8 +207,15 @@ def test_what_cannot_be_opened(source: Any, options: dict[str, Any], error: type
         ("RTSP://secret@[::1]/stream", "RTSP://[::1]/stream"),
         ("http://cam/mjpg?user=me&pwd=secret&res=640x480", "http://cam/mjpg?user=***&pwd=***&res=640x480"),
         ("http://cam/live;loginpas=secret;fps=5", "http://cam/live;loginpas=***;fps=5"),
-        ("rtsp://cam/1?accessToken=secret#a", "rtsp://cam/1?accessToken=***#a"),
-        ("rtsp://me:a?token=secret@cam/1?Password=secret", "rtsp://cam/1?Password=***"),
+        ("http://cam/live?u=me&p=se;cret&Channel=2", "http://cam/live?u=***&p=***&Channel=2"),
+        ("rtsp://cam/1?accessToken=secret#a", "rtsp://cam/1?accessToken=***"),
+        ("rtsp://me:a@cam/1?Password=secret", "rtsp://cam/1?Password=***"),
+        ("rtsp://me:a?token=secret@cam/1?Password=secret", "rtsp://***"),
+        ("http://cam/live?pwd=se@cret&res=1", "http://***"),
+        (
+            "rtsp://cam:554/user=me_password=se_cret_channel=1_stream=0.sdp?real_stream",
+            "rtsp://cam:554/user=***_password=***_channel=1_stream=0.sdp?real_stream",
+        ),
     ],
 )
 def test_passwords_are_not_shown(address: str, shown: str) -> None:
