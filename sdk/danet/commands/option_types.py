@@ -6,7 +6,6 @@ import argparse
 from math import isfinite
 
 from danet.errors import InputError
-from danet.model_spec import PADDINGS, checked_padding
 
 
 def positive(text: str) -> int:
@@ -33,6 +32,8 @@ def not_negative(text: str) -> float:
 
 def padding(text: str) -> float:
     """A box padding that a ModelSpec may have."""
+    from danet.model_spec import PADDINGS, checked_padding  # not at each command's start
+
     try:
         return checked_padding(number(text))
     except InputError as error:
