@@ -44,12 +44,13 @@ class MissingExtraError(DanetError, ImportError):
 
     Args:
         what: the thing that was asked for, such as "the torch backend".
-        extra: the extra of danet-edge that installs its libraries.
+        extra: the extra of danet-edge that installs its libraries; empty for one that every usual install has.
         library: the library that was not found.
     """
 
     def __init__(self, what: str, extra: str, library: str) -> None:
-        super().__init__(f"{what} needs {library}, which is not installed; run: pip install 'danet-edge[{extra}]'")
+        install = f"'danet-edge[{extra}]'" if extra else library
+        super().__init__(f"{what} needs {library}, which is not installed; run: pip install {install}")
         self.what = what
         self.extra = extra
         self.library = library

@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from types import TracebackType
@@ -116,7 +117,8 @@ class PoseEstimator:
         try:
             self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder).padded_by(box_padding)
         except BaseException:
-            opened.close()
+            if backend is None or isinstance(backend, str):  # not the caller's own
+                opened.close()
             raise
         self.precision = opened.loaded.precision
         """The arithmetic that is really used, for people to read."""
@@ -267,8 +269,8 @@ class PoseEstimator:
 
         Crops, network and decoding of neighbouring frames overlap. At most `LOOKAHEAD` frames, and one
         for each further stream, are read ahead, so a live source is not queued. An error of a frame, or
-        of the iterable itself, is raised in its turn: after the poses of the frames before it. Arrays are copied:
-        the iterable may use its buffer again for the next frame.
+        of the iterable itself, is raised in its turn: after the poses of the frames before it. Frames and boxes are
+        copied: the iterable may use its buffers and lists again for the next frame.
         """
         source = iter(frames)
         failure: Exception | None = None
@@ -327,8 +329,11 @@ def _pair(given: Any) -> FrameAndBoxes:
 
 
 def _kept(given: Any) -> Any:
-    """What stays as it is when the caller writes the next frame into the same array."""
-    return given.copy() if isinstance(given, np.ndarray) else given
+    """What stays as it is when the caller writes the next frame into the same array, buffer or list."""
+    if isinstance(given, np.ndarray | memoryview | bytearray | list | tuple) or hasattr(given, "__array__"):
+        with suppress(Exception):  # what no array can be made of is refused in its turn
+            return np.array(given)
+    return given
 
 
 def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, device: str) -> FoundTuning:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from danet.backends.base import LoadedModel
 from danet.crop import crop_persons
 from danet.decode import decode
 from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
@@ -201,13 +202,10 @@ def test_a_number_of_numpy_as_padding() -> None:
 
 
 def test_a_refused_spec_closes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise ModelSpecError("no")
-
-    monkeypatch.setattr("danet.estimator._effective_spec", refuse)
     backend = SpotBackend()
-    with pytest.raises(ModelSpecError):
-        estimator_of(backend)
+    monkeypatch.setattr("danet.opened_model.load_model", lambda *_: LoadedModel(backend, None, "fp32"))
+    with pytest.raises(ModelSpecError, match="carries no model spec"):
+        PoseEstimator("spots.xml", settings=Settings())
     assert backend.closed
 
 
@@ -513,11 +511,19 @@ def test_a_stream_may_use_its_buffers_again(monkeypatch: pytest.MonkeyPatch) -> 
                 second_is_there.set()
             yield buffer, edges
 
+    def in_one_list() -> Iterator[tuple[memoryview, list[list[float]]]]:
+        rows: list[list[float]] = [[]]
+        for buffer, edges in in_one_buffer():
+            rows[0][:] = edges[0].tolist()
+            yield memoryview(buffer), rows
+
     estimator = estimator_of()
     expected = [estimator.infer(frame, boxes) for frame, boxes in one_person]
     monkeypatch.setattr("danet.estimator.crop_persons", crop_late)
-    for one, poses in zip(expected, estimator.stream(in_one_buffer()), strict=True):
-        same(poses, one)
+    for frames in (in_one_buffer(), in_one_list()):
+        second_is_there.clear()
+        for one, poses in zip(expected, estimator.stream(frames), strict=True):
+            same(poses, one)
 
 
 def test_neighbouring_frames_are_in_the_network_at_once() -> None:
@@ -665,6 +671,8 @@ def test_a_refused_backend_stays_the_callers() -> None:
     backend = Counted()
     with pytest.raises(BackendError, match="streams 2"):
         estimator_of(backend, settings=Settings(streams=2))
+    with pytest.raises(ModelSpecError, match="carries no model spec"):
+        PoseEstimator("spots", backend=backend)
     assert backend.closed == 0
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -213,6 +213,55 @@ def test_frozen_batch_norms_keep_their_statistics_and_learn_the_rest(config: Tra
     with torch.no_grad():
         together, alone = (trainer.model(trainer.normalise(batch[0][:count])) for count in (4, 1))
     torch.testing.assert_close(together[:1], alone)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_frozen_modules_stay_and_the_others_learn_as_before(
+    config: TrainConfig, optimizer: Literal["adam", "muon"]
+) -> None:
+    batch = batch_of(config, 4)
+    gradients, changed = [], []
+    for frozen in ((), ("stem", "stages.0", "regressors.3.regress.2")):
+        # batch norms in training mode would see other statistics behind frozen ones
+        trainer = trainer_of(
+            replace(config, frozen=frozen, optimizer=optimizer, frozen_batch_norm=True, gradient_clip=0.0)
+        )
+        trainer.set_training_mode()
+        before = copy.deepcopy(trainer.state())
+        trainer.step([batch], config.phases[0])
+        gradients.append({name: weight.grad for name, weight in trainer.model.named_parameters()})
+        changed.append(
+            {name for name in before["model"] if not torch.equal(before["model"][name], trainer.state()["model"][name])}
+        )
+        kept = {name for name in before["model"] if name.startswith(frozen)} if frozen else set()
+    assert kept & changed[0]
+    assert changed[1] == changed[0] - kept
+    for name, gradient in gradients[1].items():
+        assert (gradient is None) == (name in kept)
+        if gradient is not None:
+            torch.testing.assert_close(gradient, gradients[0][name], msg=name)
+
+
+def test_statistics_of_frozen_modules_stay(config: TrainConfig) -> None:
+    trainer = trainer_of(replace(config, frozen=("stages.1",)))
+    trainer.set_training_mode()
+    before = copy.deepcopy(trainer.model.state_dict())
+    trainer.step([batch_of(config, 4)], config.phases[0])
+    changed = {name for name in differing(before, trainer.model.state_dict()) if "running_" in name}
+    assert changed == {f"/{name}" for name in before if "running_" in name and not name.startswith("stages.1.")}
+
+
+@pytest.mark.parametrize(
+    ("frozen", "message"),
+    [
+        (("stem", "backbone"), "the network has no 'backbone', expected stem, stages, pool, laterals"),
+        (("",), "the network has no ''"),
+        (("stem", "stages", "laterals", "upsamplers", "fusions", "regressors"), "every weight of the network"),
+    ],
+)
+def test_modules_that_cannot_be_frozen(config: TrainConfig, frozen: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        trainer_of(replace(config, frozen=frozen))
 
 
 # Resuming
@@ -686,9 +735,12 @@ def test_data_that_cannot_be_used_is_refused_before_the_first_step(
     assert not (tmp_path / "out" / STATE).exists()
 
 
-def test_frozen_batch_norms_need_trained_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("entry", ["frozen_batch_norm = true", 'frozen = ["stem"]'])
+def test_what_is_frozen_needs_trained_weights(
+    danet: Callable[..., Any], coco_folder: Path, tmp_path: Path, entry: str
+) -> None:
     text = TRAINING.format(rate=1, folder=coco_folder, samples=8)
-    (tmp_path / "run.toml").write_text("frozen_batch_norm = true\n" + text)
+    (tmp_path / "run.toml").write_text(f"{entry}\n{text}")
     assert "name a checkpoint with --init" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
     assert not (tmp_path / "out").exists()
 

@@ -86,10 +86,11 @@ def _trainer(config: TrainConfig, options: argparse.Namespace, device: torch.dev
         trainer.load(state)
     elif options.init:
         trainer.start_from(options.init)
-    elif config.frozen_batch_norm:
+    elif config.frozen_batch_norm or config.frozen:
+        kept = "frozen_batch_norm keeps the statistics" if config.frozen_batch_norm else "frozen keeps parts"
         raise InputError(
-            f"{options.config}: frozen_batch_norm keeps the statistics of trained weights, and a run from nothing has "
-            "none; name a checkpoint with --init, or leave the entry out"
+            f"{options.config}: {kept} of trained weights, and a run from nothing has none; name a checkpoint with "
+            "--init, or leave the entry out"
         )
     if not processes.agree((trainer.samples_seen, _digest(trainer))):
         raise TrainingError(

@@ -114,6 +114,9 @@ class TrainConfig:
     frozen_batch_norm: bool = False
     """Batch norms use the statistics of the start's weights, and keep them; their scales and biases learn. For
     going on from trained weights in small batches: statistics of a few persons can make a layer's response explode."""
+    frozen: tuple[str, ...] = ()
+    """Modules whose weights and statistics stay those of the start's weights, such as "stem" and "stages.0". Where all
+    in front of them are frozen too, nothing is propagated back through them: that is most of the time of a CPU."""
     bf16: bool = True
     """Mixed precision, where the device computes in bfloat16."""
     seed: int = 0

@@ -71,6 +71,9 @@ class Trainer:
         self._bf16 = config.bf16 and computes_bf16(device)
         network = DANet(danet_config(config.network, config.preset)).to(device)
         self.model: DANet = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._frozen = _frozen_modules(self.model, config.frozen)
+        for module in self._frozen:
+            module.requires_grad_(False)
         self._supervised = _supervised(self.model, processes)
         self.average = WarmedUpAverage(self.model, config.ema_decay)
         self.optimizers = Optimizers(self.model, config)
@@ -79,12 +82,14 @@ class Trainer:
         self.teacher = open_teacher(config.teacher, spec)
 
     def set_training_mode(self) -> None:
-        """Of the model; its batch norms stay in evaluation mode where the config freezes them."""
+        """Of the model; its batch norms and other modules stay in evaluation mode where the config freezes them."""
         self.model.train()
         if self.config.frozen_batch_norm:
             for module in self.model.modules():
                 if isinstance(module, torch.nn.BatchNorm2d):
                     module.eval()
+        for module in self._frozen:
+            module.eval()
 
     def schedule(self) -> float:
         """Factor on the learning rates: warm-up, then linear decay to 0 over the run's samples."""
@@ -213,6 +218,19 @@ class Trainer:
             raise ModelFileError(f"{path}: some of its weights are infinite or NaN; remove it to start anew")
         if self.config.box_padding is None:
             self.spec = replace(self.spec, box_padding=padding)
+
+
+def _frozen_modules(network: DANet, names: tuple[str, ...]) -> list[torch.nn.Module]:
+    modules = {name: module for name, module in network.named_modules() if name}
+    if unknown := [name for name in names if name not in modules]:
+        known = ", ".join(name for name, _ in network.named_children())
+        missing = ", ".join(map(repr, unknown))
+        raise InputError(f"frozen: the network has no {missing}, expected {known}, or parts of these as in stages.0")
+    frozen = [modules[name] for name in names]
+    taken = {weight for module in frozen for weight in module.parameters()}
+    if taken.issuperset(network.parameters()):
+        raise InputError("frozen: every weight of the network, expected that some are left to learn")
+    return frozen
 
 
 class _AllScales(torch.nn.Module):

@@ -15,7 +15,7 @@ class Optimizers:
     """Steps every parameter of a network with the config's optimiser.
 
     "adam": the paper's, for everything. "muon": Muon for the matrices of dense convolutions, Adam for
-    the rest (norms, biases, depthwise and last convolutions).
+    the rest (norms, biases, depthwise and last convolutions). Parameters that ask for no gradient are left out.
 
     Args:
         network: its parameters must stay where they are: Muon steps views of them.
@@ -24,13 +24,13 @@ class Optimizers:
 
     def __init__(self, network: nn.Module, config: TrainConfig) -> None:
         muon = config.optimizer == "muon"
-        self._sources = [weight for weight in _dense_convolutions(network) if muon]
+        self._sources = [weight for weight in _dense_convolutions(network) if muon and weight.requires_grad]
         self._views = [nn.Parameter(as_matrix(weight.detach())) for weight in self._sources]
         taken = {id(weight) for weight in self._sources}
-        rest = [weight for weight in network.parameters() if id(weight) not in taken]
-        self._members: list[tuple[Optimizer, float]] = [
-            (Adam(rest, lr=config.learning_rate, fused=True), config.learning_rate)
-        ]
+        rest = [weight for weight in network.parameters() if id(weight) not in taken and weight.requires_grad]
+        self._members: list[tuple[Optimizer, float]] = []
+        if rest:
+            self._members.append((Adam(rest, lr=config.learning_rate, fused=True), config.learning_rate))
         if self._views:
             rate = config.muon_learning_rate
             self._members.append((Muon(self._views, lr=rate, weight_decay=config.muon_weight_decay), rate))

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from danet.backends.registry import SUFFIXES
+from danet.backends.registry import SUFFIXES, readers
 from danet.embedded import embedded_model
 from danet.errors import DetectorError, InputError, MissingExtraError, ModelFileError
 from danet.opened_model import model_path
 
 WHOLE_PICTURE = "nobody: the whole picture is one person"
 HOG = "HOG, for whole upright persons"
-MORE_READERS = {".onnx": ("openvino",)}
-"""Backends that read a kind of file besides the one in `SUFFIXES`."""
 LIBRARIES = {
     "openvino": ("openvino",),
     "onnxruntime": ("onnxruntime",),
@@ -105,8 +103,9 @@ def _backends(path: Path) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ModelFileError(f"{path}: suffix {path.suffix!r} is none of {', '.join(SUFFIXES)}")
-    readers = (SUFFIXES[suffix], *MORE_READERS.get(suffix, ()))
-    installed = tuple(reader for reader in readers if any(map(find_spec, LIBRARIES[reader])))
+    installed = tuple(reader for reader in readers(suffix) if any(map(find_spec, LIBRARIES[reader])))
     if not installed:
-        raise MissingExtraError(f"{path.name} in the {readers[0]} backend", readers[0], LIBRARIES[readers[0]][0])
+        first, *_ = readers(suffix)
+        extra = "" if first == "openvino" else first
+        raise MissingExtraError(f"{path.name} in the {first} backend", extra, LIBRARIES[first][0])
     return installed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,26 +35,39 @@ _LOAD_ERRORS = (
 
 
 class OnnxRuntimeBackend:
-    """One session; sessions may be run from several threads.
+    """Sessions of one file; each may be run from several threads, which share its threads.
 
     Args:
-        session: of the file.
+        sessions: one to a call that is made at once, so that no call works with another's threads.
         reopen: makes a session of the same file for so many calls at once; raises as `load`.
     """
 
     share_batch = 1
 
-    def __init__(self, session: Any, reopen: Callable[[int], Any]) -> None:
-        self._session: Any | None = session
+    def __init__(self, sessions: Sequence[Any], reopen: Callable[[int], Any]) -> None:
+        self._session: Any | None = sessions[0]
+        """For calls beyond those at once."""
+        self._idle = deque(sessions)
         self._reopen = reopen
-        self._input = session.get_inputs()[0].name
-        self._output = session.get_outputs()[0].name
+        self._input = sessions[0].get_inputs()[0].name
+        self._output = sessions[0].get_outputs()[0].name
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops (N, H, W, 3) uint8 BGR -> heatmaps (N, K, h, w) float32."""
-        session = self._session  # once: another thread may close meanwhile
-        if session is None:
+        shared = self._session  # once: another thread may close meanwhile
+        if shared is None:
             raise BackendError("onnxruntime: the model is closed; open it again")
+        idle = self._idle
+        try:
+            session = idle.popleft()
+        except IndexError:
+            return self._run(shared, images)
+        try:
+            return self._run(session, images)
+        finally:
+            idle.append(session)
+
+    def _run(self, session: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         try:
             heatmaps: NDArray[np.float32] = session.run([self._output], {self._input: images})[0]
         except _LOAD_ERRORS as error:
@@ -61,14 +75,18 @@ class OnnxRuntimeBackend:
         return heatmaps
 
     def side_by_side(self, calls: int) -> OnnxRuntimeBackend:
-        """A second session, whose calls take their part of the threads each; see `SideBySide`."""
+        """Further sessions, one to a call with its part of the threads; see `SideBySide`.
+
+        Calls of one session would share its threads: of 16 threads four calls would keep 4 + 3 at work.
+        """
         if self._session is None:
             raise BackendError("onnxruntime: the model is closed; open it again")
-        return OnnxRuntimeBackend(self._reopen(calls), self._reopen)
+        return OnnxRuntimeBackend([self._reopen(calls) for _ in range(calls)], self._reopen)
 
     def close(self) -> None:
-        """Let go of the session; a call in progress ends as it would have."""
+        """Let go of the sessions; a call in progress ends as it would have."""
         self._session = None
+        self._idle = deque()
 
 
 def load(path: Path, options: BackendOptions) -> LoadedModel:
@@ -103,7 +121,7 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     spec = None if text is None else read_spec(text, path)
     fixed = (shape[0],) if isinstance(shape[0], int) else None
     quantized = spec is not None and spec.precision == "int8"
-    return LoadedModel(OnnxRuntimeBackend(session, reopen), spec, "int8, rest fp32" if quantized else "fp32", fixed)
+    return LoadedModel(OnnxRuntimeBackend([session], reopen), spec, "int8, rest fp32" if quantized else "fp32", fixed)
 
 
 def _open(path: Path, threads: int | None) -> Any:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 from danet.backends.base import BackendOptions, LoadedModel, LoadModel
-from danet.errors import BackendError, ModelFileError
+from danet.errors import BackendError, MissingExtraError, ModelFileError
 
 BACKENDS = {
     "openvino": "danet.backends.openvino_backend",
@@ -24,14 +25,17 @@ SUFFIXES = {
     ".pkl": "torch",
     ".tflite": "tflite",
 }
+MORE_READERS = {".onnx": ("openvino",)}
+"""Backends that read a kind of file besides the one in `SUFFIXES`."""
 
 
 def load_model(path: Path, backend: str | None, options: BackendOptions) -> LoadedModel:
     """Open `path` in the named backend, or in the one that its suffix stands for.
 
     Raises:
-        ModelFileError: missing file, unknown suffix, or what the backend says of the file.
+        ModelFileError: missing file, unknown suffix, one of another backend, or what the backend says of it.
         BackendError: no backend of that name, or it refuses an option.
+        MissingExtraError: the backend's library is not installed.
     """
     name = backend or SUFFIXES.get(path.suffix.lower())
     if name is None:
@@ -44,5 +48,35 @@ def load_model(path: Path, backend: str | None, options: BackendOptions) -> Load
         raise ModelFileError(f"{path}: {error.strerror or error}") from error
     if missing:
         raise ModelFileError(f"{path}: no such file")
-    load: LoadModel = importlib.import_module(BACKENDS[name]).load
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES and name not in (*readers(suffix), "null"):
+        known = " and ".join(readers(suffix))
+        raise ModelFileError(
+            f"{path}: {suffix} files are read by the {known} backend, not by {name}; leave the backend out, or convert "
+            "the model's checkpoint (danet convert)"
+        )
+    load: LoadModel = part_with_openvino(BACKENDS[name], f"the {name} backend").load
     return load(path, options)
+
+
+def readers(suffix: str) -> tuple[str, ...]:
+    """The backends that read files of a known suffix, the one that is taken by itself first."""
+    return (SUFFIXES[suffix], *MORE_READERS.get(suffix, ()))
+
+
+def part_with_openvino(module: str, what: str) -> Any:
+    """Import a part of danet that may need OpenVINO, which boards with TFLite alone do without.
+
+    Args:
+        module: its name.
+        what: what was asked for, as `MissingExtraError` takes it.
+
+    Raises:
+        MissingExtraError: OpenVINO is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != "openvino":
+            raise
+        raise MissingExtraError(what, "", "openvino") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self
 
@@ -89,4 +89,5 @@ class VideoOutputs:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
         if self._show:
-            cv2.destroyAllWindows()
+            with suppress(cv2.error):  # of a build without windows, which `_shown` has told of
+                cv2.destroyAllWindows()

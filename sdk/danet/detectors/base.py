@@ -69,8 +69,7 @@ def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
     Raises:
         DetectorError: another shape, scores that do not fit, coordinates beyond what can be cropped.
     """
-    pair = isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 1
-    boxes, scores = found if pair else (found, None)
+    boxes, scores = found if _is_pair(found) else (found, None)
     try:
         edges = np.asarray(boxes if boxes is not None else (), np.float64)
         edges = edges if edges.size else edges.reshape(0, 4)
@@ -84,6 +83,13 @@ def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
         return Detections(as_boxes(edges, "xyxy", frame_size).astype(np.float32), values.astype(np.float32))
     except (InputError, TypeError, ValueError) as error:
         raise DetectorError(f"the detector's boxes cannot be used: {error}") from error
+
+
+def _is_pair(found: Any) -> bool:
+    """Whether these are boxes and scores; a tuple of two boxes has numbers, not boxes, in its first item."""
+    if not (isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 1):
+        return False
+    return found[0] is None or len(found[0]) == 0 or np.ndim(found[0]) == 2
 
 
 def as_detector(detector: Detector | DetectFunction) -> Detector:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from danet.backends.registry import part_with_openvino
 from danet.errors import DetectorError, InputError
 
 RUNTIMES = {
@@ -107,7 +107,7 @@ def open_network(path: Path, backend: str | None, threads: int | None) -> Networ
         raise InputError(f"backend {backend!r}, expected one of {', '.join(RUNTIMES)}")
     if suffix == ".xml" and name != "openvino":
         raise DetectorError(f"{path}: an OpenVINO IR, which backend {name!r} cannot read; use backend='openvino'")
-    load: OpenNetwork = importlib.import_module(RUNTIMES[name]).load
+    load: OpenNetwork = part_with_openvino(RUNTIMES[name], f"the detector backend {name!r}").load
     return load(path, threads)
 
 

@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, TypeVar
+
+from danet.errors import InputError
 
 FAILING_S = 1.0
 """Reads that give nothing for this long are a lost connection; until then, damaged packets or no frame yet."""
@@ -41,7 +43,11 @@ Connect = Callable[[], Capture]
 
 @dataclass(frozen=True)
 class Limits:
-    """Times in seconds."""
+    """Times in seconds, above 0; `math.inf`: no limit.
+
+    Raises:
+        InputError: what is no such number.
+    """
 
     open_s: float = 11.0
     """Connecting may take this long before it counts as hung; OpenCV's own limit is 10 s."""
@@ -53,6 +59,12 @@ class Limits:
     """Pause before connecting again; it doubles with each attempt that gives no frame."""
     longest_retry_s: float = 8.0
     """It does not grow beyond this."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not (isinstance(value, int | float) and value > 0):
+                raise InputError(f"{field.name} is {value!r}, expected seconds above 0; math.inf: no limit")
 
 
 class Listener(Protocol):
@@ -99,7 +111,7 @@ class CaptureThread(threading.Thread):
         while not self.stopping.is_set():
             if self._session():
                 pause = self._limits.first_retry_s
-            self.stopping.wait(pause)
+            self.stopping.wait(min(pause, threading.TIMEOUT_MAX))
             pause = min(2 * pause, self._limits.longest_retry_s)
 
     def _session(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ SHORT = 5
 """Frames fewer than stated are nothing to report: encoders and containers count the last ones differently."""
 READ_S = 30.0
 """A file behind an address may take this long for a frame."""
+FILES_BEHIND = ("http://", "https://")
+"""Addresses that may be of files which end without having stated their length; others are of streams."""
 
 
 class FileSource:
@@ -55,6 +58,8 @@ class FileSource:
         self._unused = True
         self.fps = stated_fps(self._capture)
         self.frames = stated_frames(self._capture)
+        self._stalled = False
+        """Whether reading ended because nothing came for a time."""
         self.corrupt = 0
         """Places so far where frames could not be decoded and the decoder went on; small damage it conceals."""
         self.notes: tuple[str, ...] = ()
@@ -80,12 +85,13 @@ class FileSource:
         """The frames in order; time stamps are the file's own, from 0 at the first frame.
 
         Raises:
-            SourceError: nothing can be decoded; or the file is cut off, raised after its last good frame.
+            SourceError: nothing can be decoded; or the file is cut off or the connection to it lost, raised after the
+                last good frame.
         """
         capture = self._start()
         if capture is None:
             return
-        self.corrupt, self.notes = 0, ()
+        self.corrupt, self.notes, self._stalled = 0, (), False
         timeline = Timeline(1 / (self.fps or FALLBACK_FPS))
         count = 0
         while (read := self._read(capture)) is not None:
@@ -128,7 +134,10 @@ class FileSource:
             if done:
                 self.corrupt += attempt > 0
                 return np.asarray(image, np.uint8), capture.get(cv2.CAP_PROP_POS_MSEC)
-            if self._closed or time.monotonic() - start > ATTEMPTS_S:
+            if self._closed:
+                break
+            if time.monotonic() - start > ATTEMPTS_S:
+                self._stalled = True
                 break
         return None
 
@@ -138,11 +147,25 @@ class FileSource:
             raise SourceError(f"{self.name}: none of its frames can be decoded ({missing or 'OpenCV gives no reason'})")
         if missing and count != self.frames:
             raise SourceError(f"{self.name}: cut off: {missing}; it ends after frame {count - 1}")
-        notes = [f"damaged places that were skipped: {self.corrupt}"] if self.corrupt else []
+        if self._address is not None:
+            self._refuse_broken_off(self._address, count, timeline)
+        lengthless = self._address is not None and self.frames is None
+        notes = ["it states no length: whether it was all there cannot be told"] if lengthless else []
+        notes += [f"damaged places that were skipped: {self.corrupt}"] if self.corrupt else []
         # where the rate varies, the stated count is only duration times a nominal rate
         if self.frames is not None and count < self.frames - SHORT and timeline.steady:
             notes.append(f"it states {self.frames} frames and gives {count}: damaged, or trimmed without re-encoding")
         self.notes = tuple(f"{self.name}: {note}" for note in notes)
+
+    def _refuse_broken_off(self, address: str, count: int, timeline: Timeline) -> None:
+        """Of a video behind an address, whose end and a lost connection look the same to OpenCV."""
+        ends = f"{self.name}: the connection ended after frame {count - 1}"
+        if self._stalled:
+            raise SourceError(f"{ends}: nothing came for more than {ATTEMPTS_S:g} s")
+        if self.frames is not None and count < self.frames - SHORT and timeline.steady:
+            raise SourceError(f"{ends}, where {self.frames} frames are stated; was it lost, or the file cut off?")
+        if self.frames is None and not address.lower().startswith(FILES_BEHIND):
+            raise SourceError(f"{ends}; a stream that states no length has no end of its own")
 
     def _missing_part(self) -> str | None:
         try:
@@ -179,13 +202,15 @@ class FileSource:
 
 def _size(path: Path) -> int:
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for its writer
+            raise SourceError(f"{path}: not a regular file; a video is read more than once, so save it to one")
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
         raise SourceError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    if size == 0:
+    if status.st_size == 0:
         raise SourceError(f"{path}: an empty file, not a video")
-    return size
+    return status.st_size

@@ -81,7 +81,8 @@ class LatestFrameReader:
 
     def _await_connection(self) -> None:
         with self._news:
-            self._news.wait_for(lambda: self._connections or self._failure, self.limits.open_s)
+            limit = min(self.limits.open_s, threading.TIMEOUT_MAX)
+            self._news.wait_for(lambda: self._connections or self._failure, limit)
             connected, failure = self._connections > 0, self._failure
         if connected:
             return

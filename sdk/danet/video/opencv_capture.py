@@ -17,6 +17,8 @@ from danet.opencv_name import opencv_name
 
 OPEN_S = 10.0
 """An address must answer within this time."""
+LONGEST_MS = 2**31 - 1
+"""OpenCV's properties are C integers."""
 LOG_LEVEL = "OPENCV_FFMPEG_LOGLEVEL"
 """The environment variable by which OpenCV chooses FFmpeg's log level when it opens the first video."""
 
@@ -68,13 +70,14 @@ def open_file(path: str) -> cv2.VideoCapture | None:
 
 
 def open_address(address: str, read_s: float) -> cv2.VideoCapture:
-    """A network stream; reads give up after `read_s` seconds.
+    """A network stream; reads give up after `read_s` seconds (`math.inf`: 24 days).
 
     Raises:
         SourceError: it does not answer, or is no video, or no UTF-8.
     """
     name = opencv_name(address, SourceError, without_password(address))
-    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * OPEN_S), cv2.CAP_PROP_READ_TIMEOUT_MSEC, int(1000 * read_s)]
+    read_ms = int(min(1000 * read_s, LONGEST_MS))
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * OPEN_S), cv2.CAP_PROP_READ_TIMEOUT_MSEC, read_ms]
     with quiet_opencv():
         capture = _upright(cv2.VideoCapture(name, cv2.CAP_FFMPEG, limits))
     if capture is None:

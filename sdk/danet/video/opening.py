@@ -7,6 +7,7 @@ import math
 import operator
 import os
 import re
+import stat
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,7 @@ def open_source(
     Args:
         source: one of
             a video file;
-            a camera's index (0, "0") or device file ("/dev/video0");
+            a camera's index (0, "0") or device file ("/dev/video0", "/dev/v4l/by-id/...");
             an address (rtsp://, rtmp://, udp://, http:// and so on);
             a picture; a folder of pictures or a glob ("frames/*.png"), sorted naturally; a list of paths in its order;
             an iterable of pictures (arrays) or Frames, also a (N, H, W, 3) array;
@@ -96,13 +97,21 @@ def _device(source: Any) -> int | str | None:
         text = str(os.fspath(source))
         if isinstance(source, str) and text.isdecimal():
             return int(text)
-        return text if re.fullmatch(r"/dev/video\d+", text) else None
+        return text if re.fullmatch(r"/dev/video\d+", text) or _is_character_device(text) else None
     if isinstance(source, bool):
         raise InputError(f"source {source}, expected a file, a camera's index, an address, a folder or an iterable")
     try:
         return operator.index(source)
     except TypeError:
         return None
+
+
+def _is_character_device(path: str) -> bool:
+    """Also by a lasting name, such as udev's /dev/v4l/by-id/..."""
+    try:
+        return stat.S_ISCHR(Path(path).stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def _is_address(source: str | os.PathLike[str]) -> bool:

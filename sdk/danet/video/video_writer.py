@@ -72,7 +72,7 @@ class VideoWriter:
         self._size, self._fps, self._threads, self._reserve = size, fps, threads, reserve_bytes
         self.frames = 0
         """Taken so far."""
-        self._last_s = -math.inf
+        self._first_s, self._last_s = 0.0, -math.inf
         self._encoder: Encoder | None = None
         self._closed = False
         name = f".{self.path.stem}.{secrets.token_hex(4)}{self.path.suffix}"
@@ -93,7 +93,7 @@ class VideoWriter:
         Args:
             image: (H, W, 3) uint8 BGR; also what `danet.frame.as_bgr` takes.
             time_s: when it is shown, seconds, above the last one's; by `fps` if None. One that is not above is
-                moved to just behind the last one.
+                moved to just behind the last one. The video begins with its first frame, whatever the time of that.
 
         Raises:
             InputError: no picture, a time that is not finite or negative, or the writer is closed.
@@ -108,7 +108,9 @@ class VideoWriter:
             raise InputError(f"time_s {time_s}, expected seconds from 0 on")
         with _named(self.path):
             self._check_space()
-            self._open(picture).write(self._fit(picture), time_s)
+            self._open(picture).write(self._fit(picture), time_s - (self._first_s if self.frames else time_s))
+        if self.frames == 0:
+            self._first_s = time_s
         self._last_s = max(time_s, self._last_s)
         self.frames += 1
 

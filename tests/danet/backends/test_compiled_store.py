@@ -132,6 +132,17 @@ def test_nothing_is_kept_where_none_is_wanted(
     assert not (tmp_path / "xdg").exists()
 
 
+def test_a_relative_folder_is_of_the_working_directory(
+    tiny_ir: Path, tmp_path: Path, compilations: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, "own")
+    assert cache_folder() == tmp_path / "own"
+    keypoints(tiny_ir)
+    assert len(compilations) == 1
+    assert any(path.is_file() for path in (tmp_path / "own").rglob("*"))
+
+
 def test_a_folder_that_cannot_be_made(tiny_ir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file" / "cache"))

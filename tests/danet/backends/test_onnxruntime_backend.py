@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tests.faults.cases import GOLDEN
 
 from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
-from danet.errors import ModelFileError
+from danet.errors import BackendError, ModelFileError
 
 onnx = pytest.importorskip("onnx", reason="the models are made by onnx, which is not installed")
 pytestmark = pytest.mark.needs("onnxruntime")
@@ -32,3 +35,22 @@ def test_inputs_that_are_no_pixels(kind: int, shape: list[int | str], told: str,
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
     with pytest.raises(ModelFileError, match=rf"{told}.*normalisation is in the graph.*--foreign"):
         load_model(tmp_path / "m.onnx", None, BackendOptions())
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts this process's threads in /proc")
+def test_calls_side_by_side_have_threads_of_their_own() -> None:
+    def threads() -> int:
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    backend = load_model(GOLDEN / "tiny.onnx", None, BackendOptions(threads=6)).backend
+    before = threads()
+    beside = backend.side_by_side(3)  # type: ignore[attr-defined]
+    assert threads() - before == 3  # a session's calling thread is one of its two
+    images = np.random.default_rng(0).integers(0, 256, (5, 2, 128, 96, 3), np.uint8)
+    with ThreadPoolExecutor(5) as pool:  # more calls than sessions
+        for found, crops in zip(pool.map(beside.run, images), images, strict=True):
+            np.testing.assert_allclose(found, backend.run(crops), atol=1e-5)
+    beside.close()
+    with pytest.raises(BackendError, match="the model is closed"):
+        beside.run(images[0])
+    assert len(backend.run(images[0])) == 2

@@ -8,6 +8,7 @@ import pytest
 
 from danet.backends.base import BackendOptions
 from danet.backends.registry import BACKENDS, SUFFIXES, load_model
+from danet.detectors.network import open_network
 from danet.errors import BackendError, MissingExtraError, ModelFileError
 
 OPTIONS = BackendOptions()
@@ -70,6 +71,28 @@ def test_damaged_files_are_model_file_errors(name: str, content: bytes, tmp_path
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelFileError, match=f"{name}: (OpenVINO|ONNX Runtime) cannot read it"):
         load_model(tmp_path / name, None, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "reader"),
+    [("danet72.xml", "onnxruntime", "openvino"), ("a.onnx", "torch", "onnxruntime and openvino")],
+)
+def test_a_file_of_another_backend_is_not_called_damaged(name: str, backend: str, reader: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(ModelFileError, match=rf"files are read by the {reader} backend, not by {backend}; leave"):
+        load_model(tmp_path / name, backend, OPTIONS)
+
+
+@pytest.mark.parametrize("part", ["backend", "detector"])
+def test_a_board_without_openvino(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)  # importing it raises ModuleNotFoundError
+    for module in ("danet.backends.openvino_backend", "danet.detectors.openvino_network", "danet.openvino_core"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    (tmp_path / "a.xml").write_bytes(b"x")
+    with pytest.raises(MissingExtraError, match=r"needs openvino, which is not installed; run: pip install openvino$"):
+        load_model(tmp_path / "a.xml", None, OPTIONS) if part == "backend" else open_network(
+            tmp_path / "a.xml", None, 1
+        )
 
 
 @NEEDS["onnxruntime"]

@@ -150,6 +150,20 @@ def test_no_display(danet: Danet, video: Path, monkeypatch: pytest.MonkeyPatch) 
     assert "no display" in danet("video", "danet72", video, "--show").error()
 
 
+def test_opencv_without_windows(danet: Danet, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:  # as opencv-python-headless
+        error = cv2.error("not implemented")
+        error.err = "The function is not implemented"
+        raise error
+
+    for name in ("imshow", "destroyAllWindows"):
+        monkeypatch.setattr(cv2, name, refuse)
+    monkeypatch.setenv("DISPLAY", ":0")
+    done = danet("video", "danet72", video, "--show")
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("danet: error: --show: OpenCV cannot open a window here")
+
+
 def test_a_suffix_that_cannot_be_written(danet: Danet, video: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
     assert ".mp4" in danet("video", "null", video, "--detector", "none", "--backend", "null", "--out", out).error()

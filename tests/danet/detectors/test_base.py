@@ -29,7 +29,15 @@ def test_boxes_with_and_without_scores(found: Any) -> None:
     assert (boxes.dtype, scores.dtype) == (np.float32, np.float32)
 
 
-@pytest.mark.parametrize("found", [None, [], np.zeros((0, 4)), ([], []), (np.zeros((0, 4)), np.zeros(0))])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_tuple_of_boxes_is_no_pair(count: int) -> None:
+    boxes = tuple((*BOX[:3], 40.0 + number) for number in range(count))
+    found = checked(boxes, SIZE)
+    np.testing.assert_array_equal(found.boxes, boxes)
+    assert found.scores.tolist() == [1.0] * count
+
+
+@pytest.mark.parametrize("found", [None, [], np.zeros((0, 4)), ([], []), (None, []), (np.zeros((0, 4)), np.zeros(0))])
 def test_nobody(found: Any) -> None:
     boxes, scores = checked(found, SIZE)
     assert (boxes.shape, scores.shape) == ((0, 4), (0,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from tests.concurrency.work import python
 
 from danet.errors import InputError, SourceError
 from danet.video import latest_reader
+from danet.video.camera_source import open_stream
 from danet.video.capture_thread import Limits
 from danet.video.frame import Source
 from danet.video.latest_reader import MOST_HUNG, LatestFrameReader
@@ -418,3 +420,21 @@ def test_grey_cameras_give_three_channels(camera: Camera, open_reader: Open) -> 
     reader = open_reader()
     threading.Timer(0.2, camera.steps.put, [lambda: (True, numbered(6)[:, :, 0])]).start()
     assert next(iter(reader)).image.shape == (96, 128, 3)
+
+
+def test_limits_may_be_without_end() -> None:
+    camera = Camera()
+    camera.give(1)
+    endless = Limits(*[math.inf] * 5)
+    with LatestFrameReader(camera.connect, name="camera", limits=endless) as reader:
+        assert number_of(next(iter(reader)).image) == 1
+        camera.throw(EOFError())
+    with pytest.raises(SourceError, match="no video can be opened there"):
+        open_stream("rtsp://127.0.0.1:1/x", endless)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, "5", None])
+def test_limits_that_are_no_times(value: Any) -> None:
+    for name in ("open_s", "stall_s", "give_up_s", "first_retry_s", "longest_retry_s"):
+        with pytest.raises(InputError, match=f"{name} is .*, expected seconds above 0"):
+            Limits(**{name: value})

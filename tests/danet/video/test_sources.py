@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 import pytest
 
 from danet.errors import InputError, SourceError
+from danet.video import file_source
 from danet.video.file_source import FileSource
 from danet.video.folder_source import FolderSource, natural_key
 from danet.video.frame import Frame, Source
@@ -268,25 +271,85 @@ def test_a_file_played_like_a_camera(tmp_path: Path) -> None:
     source.close()
 
 
-def test_a_file_behind_an_address(tmp_path: Path) -> None:
-    write_cv2(tmp_path / "a.avi", 20, "MJPG")
+@contextmanager
+def served(folder: Path, most: int | None = None) -> Iterator[str]:
+    """The address of a folder's files; of each at most so many bytes, behind which the connection is lost."""
 
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *args: Any) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(tmp_path)))
+        def copyfile(self, source: Any, outputfile: Any) -> None:
+            outputfile.write(source.read(-1 if most is None else most))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     serving = threading.Thread(target=server.serve_forever)
     serving.start()
     try:
-        source = open_source(f"http://user:secret@127.0.0.1:{server.server_port}/a.avi")
-        assert isinstance(source, FileSource)
-        assert source.name == f"http://127.0.0.1:{server.server_port}/a.avi"
-        assert numbers(source) == list(range(20))
-        source.close()
+        yield f"127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         serving.join()
+
+
+def test_a_file_behind_an_address(tmp_path: Path) -> None:
+    write_cv2(tmp_path / "a.avi", 20, "MJPG")
+    with served(tmp_path) as place:
+        source = open_source(f"http://user:secret@{place}/a.avi")
+        assert isinstance(source, FileSource)
+        assert source.name == f"http://{place}/a.avi"
+        assert numbers(source) == list(range(20))
+        assert source.notes == ()
+        source.close()
+
+
+def test_a_lost_connection_is_no_end(tmp_path: Path) -> None:
+    path = write_cv2(tmp_path / "a.avi", 60, "MJPG")
+    found: list[int] = []
+    with (
+        served(tmp_path, path.stat().st_size // 2) as place,
+        open_source(f"http://{place}/a.avi") as source,
+        pytest.raises(SourceError) as caught,
+    ):
+        found.extend(number_of(frame.image) for frame in source)
+    assert 10 < len(found) < 50
+    assert found[:-1] == list(range(len(found) - 1))  # the last frame may be half a picture
+    message = f"a.avi: the connection ended after frame {len(found) - 1}, where 60 frames are stated"
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "stalled", "message"),
+    [
+        ("rtsp://cam/live", False, "rtsp://cam/live: the connection ended after frame 2; a stream"),
+        ("https://cam/a.ts", True, "https://cam/a.ts: the connection ended after frame 2: nothing came"),
+        ("https://cam/a.ts", False, None),
+    ],
+)
+def test_the_end_of_a_stream_without_a_length(
+    address: str, stalled: bool, message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_cv2(tmp_path / "a.avi", 3, "MJPG")
+    monkeypatch.setattr(file_source, "open_address", lambda *_: cv2.VideoCapture(str(path)))
+    monkeypatch.setattr(file_source, "stated_frames", lambda _: None)
+    monkeypatch.setattr(file_source, "ATTEMPTS_S", -1.0 if stalled else 5.0)
+    source = FileSource(address)
+    if message is None:
+        assert numbers(source) == [0, 1, 2]
+        assert source.notes == ("https://cam/a.ts: it states no length: whether it was all there cannot be told",)
+    else:
+        with pytest.raises(SourceError, match=message):
+            numbers(source)
+
+
+def test_a_camera_by_a_lasting_name(tmp_path: Path) -> None:
+    link = tmp_path / "usb-camera-video-index0"
+    link.symlink_to("/dev/null")  # a character device, as cameras are
+    with pytest.raises(SourceError, match=rf"camera {link} cannot be opened: .* is no camera that gives pictures"):
+        open_source(link)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(SourceError, match=r"pipe\.mp4: not a regular file"):
+        open_source(tmp_path / "pipe.mp4")
 
 
 def test_an_error_of_what_is_played_like_a_camera_is_raised() -> None:

@@ -157,6 +157,19 @@ def test_opencv_fills_a_long_gap_once(tmp_path: Path) -> None:
     assert len(decoded(path)) == 6 + 100
 
 
+@pytest.mark.parametrize(("backend", "suffix"), WAYS)
+def test_a_video_begins_with_its_first_frame_whatever_the_clock(backend: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out{suffix}"
+    with VideoWriter(path, backend=backend) as writer:  # of an event inside a running pipeline
+        for index in range(10):
+            writer.write(numbered(index), 3600 + index / 25)
+    frames = list(FileSource(path))
+    assert [number_of(frame.image) for frame in frames] == list(range(10))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(10)], abs=6e-4)
+    if backend == "av":
+        assert decoded(path)[0][1] == pytest.approx(0, abs=1e-4)  # FileSource counts from its first frame anyway
+
+
 def test_a_given_size(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "out.avi", (48, 64)) as writer:
         writer.write(numbered(9))
