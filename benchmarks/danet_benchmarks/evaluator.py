@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from danet.errors import DanetError, InputError, MissingExtraError
 from danet.estimator import PoseEstimator
-from danet.model_spec import ModelSpec, Precision
+from danet.model_spec import ModelSpec, Precision, Refinement
 from danet.tuning.settings import Settings
 from danet_benchmarks.request import DataChoice
 from danet_benchmarks.results import Accuracy
@@ -31,11 +31,16 @@ class Candidate:
     threads: int
     checkpoint: Path | None
     """The reference; None: there is none."""
+    decoder: Refinement | None = None
+    box_padding: float | None = None
+    """None: the file's own."""
 
-    @property
-    def reference(self) -> Candidate | None:
-        """The checkpoint in torch."""
-        return Candidate(self.checkpoint, "torch", None, self.threads, self.checkpoint) if self.checkpoint else None
+    def reference(self, spec: ModelSpec) -> Candidate | None:
+        """The checkpoint in torch, cropped and decoded as by this candidate's spec: what differs is the network."""
+        if self.checkpoint is None:
+            return None
+        refinement, padding = spec.decoder.refinement, spec.box_padding
+        return Candidate(self.checkpoint, "torch", None, self.threads, self.checkpoint, refinement, padding)
 
 
 @dataclass(frozen=True)
@@ -75,9 +80,13 @@ class Evaluator:
 
     def persons_to_run(self, candidate: Candidate) -> int:
         """How many persons `judge` will tell of."""
-        missing = {one for one in (candidate, candidate.reference) if one and one not in self._runs}
+        missing = int(candidate not in self._runs)
+        if candidate.checkpoint is not None:  # how it will be decoded only the candidate's file tells
+            references = {one.path for one in self._runs if one.backend == "torch"}
+            itself = candidate.backend == "torch" and candidate.path == candidate.checkpoint
+            missing += candidate.checkpoint not in references and not itself
         boxes = self._detections.count(self._dataset.pictures) if self._detections else len(self._dataset.persons)
-        return boxes * len(missing)
+        return boxes * missing
 
     def judge(self, tell: Tell, candidate: Candidate) -> Judged:
         """Run a candidate, and its reference where that has not run before.
@@ -116,6 +125,8 @@ class Evaluator:
         if candidate not in self._runs:
             with PoseEstimator(
                 candidate.path,
+                decoder=candidate.decoder,
+                box_padding=candidate.box_padding,
                 backend=candidate.backend,
                 precision=candidate.hint,
                 threads=candidate.threads,
@@ -123,17 +134,21 @@ class Evaluator:
                 settings=Settings(),  # not what danet tune kept
             ) as estimator:
                 done = run(estimator, self._dataset, self._detections, tell)
-            self._runs[candidate] = estimator.spec, done
+            found = estimator.spec, done
+            # also by what its decoder and padding came to: a checkpoint may be its own reference
+            decoded = replace(candidate, decoder=found[0].decoder.refinement, box_padding=found[0].box_padding)
+            self._runs[candidate] = self._runs[decoded] = found
         return self._runs[candidate]
 
     def _reference(self, candidate: Candidate, spec: ModelSpec, tell: Tell) -> tuple[Run | None, str | None]:
         """The reference's run, or why there is none."""
         from danet_evaluation.compare import require_same_crops
 
-        if candidate.reference is None:
+        reference = candidate.reference(spec)
+        if reference is None:
             return None, None
         try:
-            theirs, run = self._run(candidate.reference, tell)
+            theirs, run = self._run(reference, tell)
             require_same_crops(spec, theirs)
         except DanetError as error:
             return None, str(error)

@@ -63,8 +63,8 @@ class Model:
             return embedded_model(self.path.stem, backend) or self.path
         if self.checkpoint and self.checkpoint.suffix.lower() in opened_by(backend):
             return self.checkpoint
-        if self.checkpoint and backend in EXPORTS:
-            return preparation.export(self.checkpoint, backend)
+        if self.checkpoint and self.facts and backend in EXPORTS:
+            return preparation.export(self.checkpoint, backend, self.facts.spec)
         raise InputError(self._no_file(backend))
 
     def _no_file(self, backend: str) -> str:

@@ -15,6 +15,7 @@ from typing import Self
 
 from danet.backends.registry import BACKENDS
 from danet.errors import MissingExtraError
+from danet.model_spec import ModelSpec
 from danet_benchmarks.file_facts import FileFacts, file_sha256, read_facts
 from danet_benchmarks.worker import Worker, WorkerError
 
@@ -31,8 +32,8 @@ class ModelFiles:
         """See `read_facts`."""
         return read_facts(path)
 
-    def export(self, checkpoint: Path, backend: str, folder: Path) -> Path:
-        """The file of a checkpoint for a backend, in float32.
+    def export(self, checkpoint: Path, backend: str, like: ModelSpec, folder: Path) -> Path:
+        """The file of a checkpoint for a backend, in float32, with the decoder and box padding of another file of it.
 
         Raises:
             ModelFileError, ParityError: as `danet_converters.export.export`.
@@ -42,10 +43,11 @@ class ModelFiles:
         with _extra_needed(f"exporting {checkpoint.name}"):
             from danet_converters.export import TARGETS, export
         target = next(one for one in TARGETS if one.format == EXPORTS[backend] and one.precision == "fp32")
-        version = f"{checkpoint.stem}-{file_sha256(checkpoint)[:8]}-{_code_version('danet_network')}"
-        place = folder / version
+        refinement, padding = like.decoder.refinement, like.box_padding
+        version = f"{file_sha256(checkpoint)[:8]}-{_code_version('danet_network')}-{refinement}-{padding:g}"
+        place = folder / f"{checkpoint.stem}-{version}"
         there = sorted(place.glob(f"*{target.suffixes[0]}"))
-        return there[0] if there else export(checkpoint, target, place).path
+        return there[0] if there else export(checkpoint, target, place, None, refinement, padding).path
 
     def export_rival(self, name: str, backend: str, folder: Path) -> Path:
         """The file of a rival for a backend, in float32.
@@ -109,14 +111,14 @@ class Preparation:
                 self._known[path] = worker.ask(ModelFiles.facts, path)
         return self._known[path]
 
-    def export(self, checkpoint: Path, backend: str) -> Path:
-        """The file of a checkpoint for a backend.
+    def export(self, checkpoint: Path, backend: str, like: ModelSpec) -> Path:
+        """The file of a checkpoint for a backend, with the decoder and box padding of another file of it.
 
         Raises:
             WorkerError: it cannot be made; the text says why.
         """
         with self._asked() as worker:
-            return worker.ask(ModelFiles.export, checkpoint, backend, self._folder)
+            return worker.ask(ModelFiles.export, checkpoint, backend, like, self._folder)
 
     def export_rival(self, name: str, backend: str) -> Path:
         """The file of a rival for a backend.

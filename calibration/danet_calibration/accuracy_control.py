@@ -44,11 +44,12 @@ def control_accuracy(
     measured on.
     """
     pictures = [image_id for image_id, _, _ in tuning.images()]
+    batch = fixed_batch(graph)
 
     def validate(model: Any, image_ids: Iterable[int]) -> tuple[float, None]:
         part = tuning.of_images(set(image_ids))
         progress = calibration.watch.task("accuracy control", len(part.persons))
-        with PoseEstimator(spec.name, spec=spec, backend=_runner(model)) as estimator:
+        with PoseEstimator(spec.name, spec=spec, backend=_runner(model), batch_size=batch) as estimator:
             return run(estimator, part, None, progress).evaluation.figures.ap, None
 
     with quiet():
@@ -70,6 +71,14 @@ def graph_input(graph: Any) -> str:
     """Name of the input of an OpenVINO or ONNX model."""
     name: str = graph.input(0).get_any_name() if hasattr(graph, "get_ops") else graph.graph.input[0].name
     return name
+
+
+def fixed_batch(graph: Any) -> int | None:
+    """The only batch size that an OpenVINO or ONNX model takes; None: any."""
+    if hasattr(graph, "get_ops"):
+        batch = graph.input(0).partial_shape[0]
+        return batch.get_length() if batch.is_static else None
+    return graph.graph.input[0].type.tensor_type.shape.dim[0].dim_value or None
 
 
 def _runner(model: Any) -> Any:

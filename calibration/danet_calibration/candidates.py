@@ -132,11 +132,25 @@ def _frame_count(path: Path) -> int:
     video = cv2.VideoCapture(opencv_name(str(path), InputError))
     try:
         count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        if count > 0:
+            # MKV, WebM and TS state no count: OpenCV's is duration times rate
+            video.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
+            if not video.read()[0]:
+                count = _counted(path)
     finally:
         video.release()
     if count < 1:
         raise InputError(f"{path}: not a video file that OpenCV can decode; expected such as .mp4 or .avi")
     return count
+
+
+def _counted(path: Path) -> int:
+    """Frames by decoding them all."""
+    video = cv2.VideoCapture(opencv_name(str(path), InputError))
+    try:
+        return sum(1 for _ in iter(video.grab, False))
+    finally:
+        video.release()
 
 
 def _on_picture(picture: Picture, key: Path, source: str, content: Any) -> Iterator[Candidate]:

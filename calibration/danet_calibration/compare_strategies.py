@@ -171,7 +171,7 @@ def _heatmaps(path: Path, crops: CalibrationCrops) -> NDArray[np.float32]:
 
 def _speeds(files: dict[str, Path], crops: NDArray[np.uint8], rounds: int, threads: int | None) -> dict[str, float]:
     """Persons per second of each file on one batch, the files run in turn."""
-    options = BackendOptions(threads=threads)
+    options = BackendOptions(threads=threads, keep_compiled=False)
     rows = [Contender(name, load_model(path, None, options).backend, crops) for name, path in files.items()]
     race(rows, rounds)
     for row in rows:

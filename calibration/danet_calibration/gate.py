@@ -72,6 +72,8 @@ def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str,
             if done.passed:
                 _write(job, graph, target, _final_spec(job, done, calibration))
                 return outcome(target, f"{rung}: AP drop {done.drop:.4f}, allowed {job.max_drop:g}")
+            if tried.coarse_masks or tried.byte_features:
+                continue  # the next rung has another graph, which may be what this one lacks
             for one in done.accuracies:
                 if one.drop > BROKEN * one.float_ap:
                     lost = f"AP drop {one.drop:.4f} of {one.float_ap:.4f} on {one.data}"

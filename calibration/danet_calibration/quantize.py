@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from danet.cpu import read_cpu
+from danet.errors import InputError
 from danet_calibration.crops import CalibrationCrops, cut_crops
 from danet_calibration.data import Data, find_data
 from danet_calibration.float_model import FloatModel, open_float
-from danet_calibration.formats import FORMATS
+from danet_calibration.formats import FORMATS, Format
 from danet_calibration.gate import Told, quantize_gated
-from danet_calibration.job import Job, prepare
+from danet_calibration.job import prepare
 from danet_calibration.nncf_ptq import Calibration
 from danet_calibration.request import Request
 from danet_calibration.results import Outcome
@@ -100,6 +101,7 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
     with tempfile.TemporaryDirectory(prefix="danet-quantize-") as folder:
         scratch = Path(folder)
         opened = {name: open_float(request.model, FORMATS[name], scratch / "float") for name in request.formats}
+        targets = {name: _target(request, FORMATS[name], model) for name, model in opened.items()}
         data, crops = _data(request, next(iter(opened.values())), scratch, watch)
         workspace = Workspace(request.out / FOLDER)
         calibration = Calibration(crops, workspace, watch)
@@ -108,9 +110,7 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         for name, float_model in opened.items():
             job = prepare(FORMATS[name], float_model, calibration, data, request.max_drop, scratch)
             outcomes.append(
-                quantize_gated(
-                    job, job.fitting(request.strategy), _target(request, job), _words(request, data), told(name)
-                )
+                quantize_gated(job, job.fitting(request.strategy), targets[name], _words(request, data), told(name))
             )
             if request.sensitivity is not None:
                 try:
@@ -142,6 +142,8 @@ def _words(request: Request, data: Data) -> str:
     return f"{data.calibration}, seed {request.data.seed}"
 
 
-def _target(request: Request, job: Job) -> Path:
-    stem = request.name or f"{job.float_model.spec.name}-int8"
-    return request.out / f"{stem}{job.format.suffixes[0]}"
+def _target(request: Request, wanted: Format, model: FloatModel) -> Path:
+    target = request.out / f"{request.name or model.spec.name + '-int8'}{wanted.suffixes[0]}"
+    if target.exists() and target.samefile(model.path):
+        raise InputError(f"{target} is the float model itself; give another --name or --out")
+    return target

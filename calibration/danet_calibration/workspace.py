@@ -22,13 +22,13 @@ from danet.files import scratch_beside, write_beside
 FOLDER = ".danet-quantize"
 """Its name in the output folder. It holds statistics and figures, never a model; it may be deleted."""
 
-RUNTIMES = ("onnxruntime", "ai-edge-litert", "tflite-runtime")
-"""Beside OpenVINO: the packages that files are measured in."""
+PACKAGES = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "ai-edge-quantizer", "litert-torch", "torch")
+"""Beside OpenVINO and NNCF: those that files are measured in, and that TFLite files are made by."""
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Environment variables that keep OpenVINO from instructions that the CPU has."""
 
 
-FORMAT = 2
+FORMAT = 3
 """One more with each change of what is computed from the same parts: of a graph's preparation, a decoder, a measure."""
 
 
@@ -42,8 +42,8 @@ def measured_key(*parts: object) -> str:
     """As `key_of`, for a measured accuracy: kernels of other instructions or another version round otherwise."""
     cpu = read_cpu()
     limits = [os.environ.get(name) for name in ISA_LIMITS]
-    runtimes = [_version(name) for name in RUNTIMES]
-    return key_of(cpu.name, cpu.features, limits, runtimes, *parts)
+    versions = [_version(name) for name in PACKAGES]
+    return key_of(cpu.name, cpu.features, limits, versions, *parts)
 
 
 def _version(package: str) -> str | None:

@@ -66,7 +66,8 @@ def _open(checkpoint: Path, folder: Path, threads: int) -> list[Contender]:
             write_onnx(deployed, spec, folder / f"{label}.onnx")
             write_ir(deployed, spec, folder / f"{label}.xml")
         for suffix, name in ((".xml", "openvino"), (".onnx", "onnxruntime")):
-            backend = load_model(folder / f"{label}{suffix}", name, BackendOptions(threads=threads)).backend
+            options = BackendOptions(threads=threads, keep_compiled=False)
+            backend = load_model(folder / f"{label}{suffix}", name, options).backend
             for batch in BATCHES:
                 rows.append(Contender(f"{name}, batch {batch}: {label}", backend, images[:batch]))
                 rows[-1].take_turn()  # compiled while the file is there

@@ -9,6 +9,7 @@ from danet_evaluation.evaluate import Evaluation
 
 VAL2017_ANNOTATIONS = "person_keypoints_val2017"
 VAL2017_PICTURES = 5000
+INPUT_SIZE = (256, 192)
 DETECTOR = "AP_H_56"
 """In the name of the boxes file that the paper, HRNet and SimpleBaseline share, from a detector with 56.4 AP:
 COCO_val2017_detections_AP_H_56_person.json."""
@@ -74,5 +75,6 @@ def published_row(spec: ModelSpec) -> PublishedRow | None:
 
 
 def comparable_row(spec: ModelSpec, evaluation: Evaluation) -> PublishedRow | None:
-    """The row that an evaluation of that model may be compared with; None on other data or by another protocol."""
-    return published_row(spec) if is_paper_protocol(evaluation) else None
+    """The row that an evaluation of that model may be compared with; None for other crops, data or another protocol."""
+    comparable = spec.input_size == INPUT_SIZE and is_paper_protocol(evaluation)
+    return published_row(spec) if comparable else None

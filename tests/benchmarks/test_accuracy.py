@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import openvino as ov
 import pytest
 
 from danet.errors import InputError, MissingExtraError
@@ -15,6 +16,8 @@ from danet_benchmarks.ledger import Ledger
 from danet_benchmarks.request import DataChoice
 from danet_benchmarks.results import Report
 from danet_benchmarks.trial import Trial
+from danet_converters.to_openvino import save_ir
+from danet_network.checkpoint import load_checkpoint
 
 from .conftest import TINY, Watcher
 
@@ -38,11 +41,25 @@ def test_beside_the_checkpoint(tiny_ir: Path, tiny_checkpoint: Path, coco_folder
     assert 0 <= accuracy.distance_px < 0.01
     assert (accuracy.recorded_ap, accuracy.paper_ap, judged.without_reference) == (None, None, None)
     # the reference itself has run already
-    assert exported.reference is not None
-    assert evaluator.persons_to_run(exported.reference) == 0
-    itself = evaluator.judge(told.append, exported.reference).accuracy
+    reference = Candidate(tiny_checkpoint, "torch", None, 1, tiny_checkpoint)
+    assert evaluator.persons_to_run(reference) == persons  # as a file, whose decoder is not known yet
+    itself = evaluator.judge(told.append, reference).accuracy
     assert (itself.distance_px, itself.reference_ap) == (0.0, accuracy.reference_ap)
-    assert sum(told) == 2 * persons
+    assert sum(told) == 3 * persons
+    assert evaluator.persons_to_run(reference) == 0
+
+
+def test_the_reference_is_cropped_and_decoded_as_the_file(
+    tiny_ir: Path, tiny_checkpoint: Path, coco_folder: Path, tmp_path: Path
+) -> None:
+    spec = load_checkpoint(tiny_checkpoint)[1].decoded_by("dark").padded_by(1.6)
+    save_ir(ov.Core().read_model(tiny_ir), spec, tmp_path / "tiny.xml")
+    evaluator = Evaluator(DataChoice(coco_folder, limit=4), 0)
+    judged = evaluator.judge(_ignore, Candidate(tmp_path / "tiny.xml", "openvino", None, 1, tiny_checkpoint))
+    plain = evaluator.judge(_ignore, Candidate(tiny_ir, "openvino", None, 1, tiny_checkpoint))
+    for accuracy in (judged.accuracy, plain.accuracy):
+        assert accuracy.distance_px is not None
+        assert accuracy.distance_px < 0.01
 
 
 def test_reference_that_cannot_run(tiny_ir: Path, tmp_path: Path, coco_folder: Path) -> None:

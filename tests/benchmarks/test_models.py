@@ -10,6 +10,7 @@ import pytest
 
 from danet.embedded import embedded_model
 from danet.errors import InputError, MissingExtraError
+from danet.model_spec import ModelSpec
 from danet_benchmarks.cases import distinct, trials_of
 from danet_benchmarks.models import (
     Model,
@@ -29,6 +30,7 @@ from danet_benchmarks.trial import PaperFigures, Trial
 from danet_benchmarks.worker import WorkerError
 
 GRID = Grid(None, None, (8,), (2,))
+SPEC = ModelSpec(name="tiny")
 
 
 @pytest.fixture(scope="module")
@@ -104,13 +106,14 @@ def test_checkpoint_in_every_backend(
     tiny_checkpoint: Path, tiny_ir: Path, preparation: Preparation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The backends that open the file get it, torch its checkpoint; the others get what is exported from that."""
-    asked: list[tuple[Path, str]] = []
+    asked: list[tuple[Path, str, ModelSpec]] = []
     made = tiny_ir.parent / "tiny.onnx"
     monkeypatch.setattr(preparation, "export", lambda *question: asked.append(question) or made)
     model = _known(tiny_ir, preparation, tiny_checkpoint)
     files = [model.file_for(backend, preparation) for backend in ("openvino", "torch", "onnxruntime")]
     assert files == [tiny_ir, tiny_checkpoint, made]
-    assert asked == [(tiny_checkpoint, "onnxruntime")]
+    assert model.facts is not None
+    assert asked == [(tiny_checkpoint, "onnxruntime", model.facts.spec)]
 
 
 def test_checkpoint_is_found_by_its_sha(tiny_checkpoint: Path, tiny_ir: Path, preparation: Preparation) -> None:
@@ -195,17 +198,22 @@ def test_export_is_kept_for_the_next_run(
     from danet_converters import export as exporting
 
     made: list[Path] = []
+    asked: list[tuple[str, float]] = []
 
-    def export(checkpoint: Path, target: exporting.Target, folder: Path) -> exporting.Exported:
+    def export(
+        checkpoint: Path, target: exporting.Target, folder: Path, name: None, decoder: str, padding: float
+    ) -> exporting.Exported:
+        asked.append((decoder, padding))
         folder.mkdir(parents=True)
         made.append(folder / f"tiny{target.suffixes[0]}")
         made[-1].touch()
         return exporting.Exported(made[-1], None)  # type: ignore[arg-type]
 
     monkeypatch.setattr(exporting, "export", export)
-    first, second = (ModelFiles().export(tiny_checkpoint, "onnxruntime", tmp_path) for _ in range(2))
-    assert first == second == made[0]
-    assert len(made) == 1
+    specs = [SPEC, SPEC, SPEC.decoded_by("dark"), SPEC.padded_by(1.5)]
+    files = [ModelFiles().export(tiny_checkpoint, "onnxruntime", spec, tmp_path) for spec in specs]
+    assert files == [made[0], *made]
+    assert asked == [("offset", 1.25), ("dark", 1.25), ("offset", 1.5)]
 
 
 def test_export_without_torch(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -215,4 +223,4 @@ def test_export_without_torch(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyP
     for name in [name for name in sys.modules if name.startswith("danet_converters.")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(MissingExtraError, match=r"exporting tiny\.safetensors needs onnx.*danet-edge\[convert\]"):
-        ModelFiles().export(tiny_checkpoint, "onnxruntime", tmp_path)
+        ModelFiles().export(tiny_checkpoint, "onnxruntime", SPEC, tmp_path)

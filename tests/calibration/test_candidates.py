@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,25 @@ def test_frames_are_spread_evenly_over_a_video(video: Path) -> None:
     assert [frame.number for frame in frames if isinstance(frame, VideoFrame)] == [0, 5, 10, 14, 19]
     for frame in frames:
         assert abs(float(frame.read().mean()) - 10 * frame.number) < 6  # type: ignore[attr-defined]
+
+
+def test_a_count_that_is_an_estimate(tmp_path: Path) -> None:
+    av = pytest.importorskip("av", reason="an MKV is written by PyAV, the extra `video`")
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 25)
+        for number in range(12):  # as many again are missing for the stated rate
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = 2 * number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    stated = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
+    assert stated > 15
+    frames = [one.picture for one in video_candidates(path, None, 100)]
+    assert len(frames) == 12
+    assert all(frame.read().shape == (48, 64, 3) for frame in frames)
 
 
 def test_boxes_of_a_video(video: Path, tmp_path: Path) -> None:

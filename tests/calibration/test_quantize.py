@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -106,13 +107,38 @@ def is_constant(node: Any, kind: Any) -> bool:
 def test_constant_pictures_are_refused_at_once_and_nothing_is_written(
     quantized: Quantize, constant_folder: Path, proven_run: Report, tmp_path: Path
 ) -> None:
-    report = quantized(constant_folder, max_drop=LENIENT)
+    plain = Strategy(coarse_masks=(), byte_features=False)  # whose next rung is a wider scope
+    report = quantized(constant_folder, max_drop=LENIENT, strategy=plain)
     (outcome,) = report.outcomes
     (attempt,) = outcome.attempts
     assert attempt.drop > LENIENT
     assert (report.passed, outcome.written, models(tmp_path)) == (False, None, [])
     assert "do the crops show persons?" in outcome.reason
     assert proven_run.passed  # it is the pictures: all else is the same there
+
+
+def test_a_broken_graph_does_not_end_the_climb_while_the_next_rung_has_another(
+    quantized: Quantize, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(job: Job, rung: str, strategy: Strategy, references: Sequence[float]) -> tuple[Attempt, None]:
+        accuracies = (Accuracy("val", 16, references[0], 0.0),)
+        return Attempt(rung, strategy, accuracies, 1000, False, 0.1), None
+
+    monkeypatch.setattr(gate_module, "attempt", broken)
+    (outcome,) = quantized(proven_folder).outcomes
+    assert [attempt.rung for attempt in outcome.attempts] == ["default", "masks for every cell", "features in float"]
+    assert outcome.reason.startswith("features in float: AP drop 1.0000 of 1.0000 on val; do the crops show persons?")
+
+
+def test_the_float_model_is_not_written_over(
+    quantized: Quantize, proven_folder: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    for suffix in (".xml", ".bin"):
+        shutil.copy(tiny_ir.with_suffix(suffix), tmp_path / f"own{suffix}")
+    before = (tmp_path / "own.xml").read_bytes()
+    with pytest.raises(InputError, match=r"own\.xml is the float model itself; give another --name or --out"):
+        quantized(proven_folder, model=tmp_path / "own.xml", out=tmp_path, name="own")
+    assert (tmp_path / "own.xml").read_bytes() == before
 
 
 @pytest.fixture

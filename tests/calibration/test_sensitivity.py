@@ -10,6 +10,7 @@ import pytest
 from rich.progress import Progress
 
 from danet_calibration import gate
+from danet_calibration.accuracy_control import fixed_batch
 from danet_calibration.crops import cut_crops
 from danet_calibration.data import DataChoice, find_data
 from danet_calibration.float_model import open_float
@@ -102,9 +103,15 @@ def test_words_of_a_choice_say_whether_the_proof_is_of_the_same_persons(job: Job
     assert words == f"layers in float chosen on {job.tuning.name}, 4 persons, which the AP is of too"
 
 
-def test_times_go_to_the_groups(job: Job) -> None:
+@pytest.mark.parametrize("batch", [None, 1])
+def test_times_go_to_the_groups(job: Job, batch: int | None) -> None:
     crops = next(job.calibration.crops.batches(2))
-    graphs = {"float": job.graph, "int8": quantized(job, NARROW)}
+    graphs = {"float": job.graph.clone(), "int8": quantized(job, NARROW)}
+    assert fixed_batch(graphs["float"]) is None
+    if batch is not None:
+        for graph in graphs.values():
+            graph.reshape({0: [batch, *crops.shape[1:]]})
+            assert fixed_batch(graph) == batch
     times = group_times(graphs, job.operations, crops, threads=1)
     for found in times.values():
         assert set(found) == {placed.group for placed in job.operations} | {REST}

@@ -14,7 +14,7 @@ from danet.backends.tflite_backend import open_tflite
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
 from danet.tflite_file import with_spec
-from danet_calibration.tflite_int8 import quantize_tflite
+from danet_calibration.tflite_int8 import _ranges, _recipe, quantize_tflite
 from danet_converters.parity import sample_crops
 from danet_network.checkpoint import load_checkpoint
 from danet_network.runner import TorchRunner
@@ -77,6 +77,27 @@ def test_crops_are_streamed(tiny_tflite: Path, spec: ModelSpec) -> None:
 
     quantize_tflite(tiny_tflite.read_bytes(), batches())
     assert alive == [0, 1, 2]
+
+
+def test_each_crop_counts_alike_in_whatever_order(tiny_tflite: Path, spec: ModelSpec) -> None:
+    crops = sample_crops(spec, seed=1)[:4] // np.array([1, 2, 4, 8], np.uint8)[:, None, None, None]  # unlike ones
+    model, recipe = tiny_tflite.read_bytes(), _recipe(())
+
+    def ranges(crops: NDArray[np.uint8]) -> dict[str, Any]:
+        return _ranges(model, [crops], recipe, threads=1)
+
+    alone = [ranges(crops[number : number + 1]) for number in range(4)]
+    together, backwards = ranges(crops), ranges(crops[::-1])
+    assert together.keys() == alone[0].keys()
+    differ = 0
+    for name, one in together.items():
+        assert one.keys() == {"min", "max"}
+        for end, value in one.items():
+            each = np.stack([single[name][end] for single in alone])
+            np.testing.assert_allclose(value, each.mean(0), rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(backwards[name][end], value, rtol=1e-4, atol=1e-6)
+            differ += bool(np.ptp(each, axis=0).max() > 0.1 * np.abs(each).max())
+    assert differ > 20  # ranges of single crops do
 
 
 def test_no_crops(tiny_tflite: Path) -> None:

@@ -36,6 +36,7 @@ def test_an_ap_of_other_data_or_protocol_stands_beside_nothing(changes: dict[str
     assert row.ap == 0.71
     assert comparable_row(spec, replace(PAPERS, protocol=Protocol(BOXES, 0.0, True))) == row
     assert comparable_row(spec, replace(PAPERS, **changes)) is None
+    assert comparable_row(replace(spec, input_size=(384, 288)), PAPERS) is None
 
 
 def test_rows_by_name_and_preset() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,7 @@ def test_refused(tmp_path: Path, text: str, message: str) -> None:
 def test_our_own_recipes(path: Path) -> None:
     config = load_config(path)
     assert training_spec(config).box_padding == 1.25
+    assert training_spec(config).input_size == config.phases[-1].input_size == (256, 192)
     if path.stem.startswith("coco_"):  # the paper, section IV-A
         assert (config.learning_rate, config.optimizer, config.total_samples) == (3e-4, "adam", 28_000_000)
         assert {(phase.input_size, phase.batch, phase.ohkm) for phase in config.phases} == {((256, 192), 256, 8)}
@@ -128,6 +130,14 @@ def test_the_crop_is_the_presets_unless_said(tmp_path: Path) -> None:
     assert training_spec(load(tmp_path, zoo)).box_padding == 1.1
     assert training_spec(load(tmp_path, "box_padding = 1.5\n" + zoo)).box_padding == 1.5
     assert training_spec(load(tmp_path, MINIMAL)).box_padding == 1.25
+
+
+def test_the_spec_is_of_the_last_phases_crops(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL)
+    (first,) = config.phases
+    larger = replace(config, phases=(first, replace(first, input_size=(384, 288))))
+    assert training_spec(config).input_size == first.input_size != (384, 288)
+    assert training_spec(larger).input_size == (384, 288)
 
 
 def test_unreadable(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from danet.errors import InputError, ModelFileError, TrainingError
 from danet.keypoints import COCO_KEYPOINTS
 from danet.model_spec import Metric
 from danet.scenes.scene import render_scene
-from danet_evaluation.coco import load_split
+from danet_evaluation.coco import KeypointDataset, load_split
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
 from danet_network.config import DANetConfig
 from danet_network.model import DANet
@@ -532,7 +532,7 @@ def test_best_weights_of_an_earlier_part_of_the_run_are_kept(
     found = first(trainer_of(config), phase)
     assert found is not None
     (metric,) = load_checkpoint(tmp_path / BEST)[1].metrics
-    assert (metric.name, metric.value, metric.data) == ("AP", found.ap, dataset.name)
+    assert (metric.name, metric.value, metric.data) == ("AP", found.ap, whole(dataset))
     assert metric.method.endswith("annotated boxes, no flip test")
     # as if they had been good
     network, spec = load_checkpoint(tmp_path / BEST)
@@ -545,17 +545,21 @@ def test_best_weights_of_an_earlier_part_of_the_run_are_kept(
     assert load_checkpoint(tmp_path / BEST)[1].input_size == (96, 64)
 
 
+def whole(dataset: KeypointDataset) -> str:
+    return f"{dataset.name}, {len(dataset.persons)} persons"
+
+
 @pytest.mark.parametrize("other_data", [False, True])
 def test_best_weights_of_another_run_are_not_to_be_beaten(
     config: TrainConfig, coco_folder: Path, other_data: bool, tmp_path: Path
 ) -> None:
     dataset, trainer = load_split(coco_folder, "val"), trainer_of(config)
-    metric = Metric("AP", 0.9, "elsewhere" if other_data else dataset.name, "annotated boxes")
+    metric = Metric("AP", 0.9, "elsewhere" if other_data else whole(dataset), "annotated boxes")
     spec = replace(trainer.spec, input_size=config.phases[0].input_size, metrics=(metric,))
     save_checkpoint(tmp_path / BEST, trainer.averaged_network(), spec)
     Validator(dataset, tmp_path, resumed=other_data)(trainer, config.phases[0])
     (kept,) = load_checkpoint(tmp_path / BEST)[1].metrics
-    assert kept.data == dataset.name
+    assert kept.data == whole(dataset)
     assert kept.value < 0.9
 
 

@@ -37,10 +37,11 @@ STATE = "last.pt"
 
 
 def training_spec(config: TrainConfig) -> ModelSpec:
-    """The spec of the model that a run makes, at full size."""
+    """The spec of the model that a run makes, of its last phase's crops."""
     spec = preset_spec(danet_config(config.network, config.preset))
     return replace(
         spec,
+        input_size=config.phases[-1].input_size,
         box_padding=spec.box_padding if config.box_padding is None else config.box_padding,
         licence=config.licence,
         training_data=config.training_data,

@@ -68,7 +68,7 @@ class Validator:
             self.best[phase.input_size] = ap
             flipped = "flip test" if self.flip_test else "no flip test"
             method = f"averaged weights during training, annotated boxes, {flipped}"
-            metric = Metric(AP, ap, self.dataset.name, method)
+            metric = Metric(AP, ap, _data(self.dataset), method)
             save_checkpoint(self.folder / BEST, network, replace(spec, metrics=(metric,)))
         return Validated(ap, contact_sheet(self.dataset, done.predictions, spec, SHEET_PERSONS))
 
@@ -78,5 +78,10 @@ def _kept(path: Path, dataset: KeypointDataset) -> dict[tuple[int, int], float]:
     if not path.is_file():
         return {}
     _, spec = load_checkpoint(path)
-    values = [metric.value for metric in spec.metrics if (metric.name, metric.data) == (AP, dataset.name)]
+    values = [metric.value for metric in spec.metrics if (metric.name, metric.data) == (AP, _data(dataset))]
     return {spec.input_size: max(values)} if values else {}
+
+
+def _data(dataset: KeypointDataset) -> str:
+    """With the number of persons, by which `recorded_ap` tells a whole data set from a part."""
+    return f"{dataset.name}, {len(dataset.persons)} persons"
