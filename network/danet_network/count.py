@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -28,6 +29,7 @@ class Cost:
         return self.flops / 1e9
 
 
+@lru_cache(maxsize=64)  # of a config it is always the same, and takes a second
 def count(config: DANetConfig, input_size: tuple[int, int] = (256, 192), *, deployed: bool = False) -> Cost:
     """Cost of the network on a crop of `input_size` (height, width), multiples of 32.
 

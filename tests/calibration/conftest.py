@@ -87,21 +87,30 @@ def graphs() -> dict[str, Any]:
 @pytest.fixture
 def one_quantization(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """NNCF, which takes seconds, makes each graph once; for tests of what is done with it afterwards."""
+    monkeypatch.setattr(formats_module, "quantize_graph", remembering(graphs))
+
+
+def remembering(graphs: dict[str, Any]) -> Callable[..., Any]:
+    """`quantize_graph`, whose graphs are kept."""
 
     def quantized(model: Any, operations: Any, strategy: Any, calibration: Any, key: str, input_name: str) -> Any:
         if key not in graphs:
             graphs[key] = quantize_graph(model, operations, strategy, calibration, key, input_name)
         return graphs[key].clone()
 
-    monkeypatch.setattr(formats_module, "quantize_graph", quantized)
+    return quantized
 
 
 @pytest.fixture(scope="session")
-def proven_run(proven_folder: Path, tiny_ir: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+def proven_run(
+    proven_folder: Path, tiny_ir: Path, graphs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Report:
     """The tiny network's IR through the gate, which lets it pass; made once."""
     out = tmp_path_factory.mktemp("proven-run")
     request = Request(str(tiny_ir), out, data=DataChoice(proven_folder, samples=8), max_drop=LENIENT)
-    return quantize(request, Watch(Progress(disable=True)), lambda _: lambda _: None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats_module, "quantize_graph", remembering(graphs))
+        return quantize(request, Watch(Progress(disable=True)), lambda _: lambda _: None)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*.*") if path.suffix in (".xml", ".bin", ".onnx"))
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_report_on_stdout_and_words_on_stderr(
     danet_quantize: Command, tiny_ir: Path, proven_folder: Path, tmp_path: Path
 ) -> None:
@@ -45,7 +46,7 @@ def test_report_on_stdout_and_words_on_stderr(
         "--max-drop",
         0.9,
         "--samples",
-        6,
+        8,
         "--limit",
         6,
         "--out",
@@ -63,13 +64,14 @@ def test_report_on_stdout_and_words_on_stderr(
     assert files(tmp_path) == ["tiny-int8.bin", "tiny-int8.xml"]
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_refused_keeps_the_report_and_ends_with_1(
     danet_quantize: Command, tiny_ir: Path, constant_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate_module, "ladder", lambda first, _: iter([("default", first)]))
     report = tmp_path / "reports" / "int8.json"
     done = danet_quantize(
-        tiny_ir, "--data", constant_folder, "--samples", 6, "--out", tmp_path / "out", "--report", report
+        tiny_ir, "--data", constant_folder, "--samples", 8, "--out", tmp_path / "out", "--report", report
     )
     assert (done.status, done.out, files(tmp_path)) == (1, "", [])
     assert "openvino INT8 refused, nothing written" in done.err

@@ -104,6 +104,7 @@ def is_constant(node: Any, kind: Any) -> bool:
     return bool(node.get_type_name() == "Constant" and node.get_element_type() == kind)
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_constant_pictures_are_refused_at_once_and_nothing_is_written(
     quantized: Quantize, constant_folder: Path, proven_run: Report, tmp_path: Path
 ) -> None:
@@ -311,6 +312,7 @@ def test_names_that_lead_elsewhere(name: str, quantized: Quantize, proven_folder
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("one_quantization")
 def test_the_users_cache_keeps_no_candidates(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -61,53 +62,51 @@ import os, sys, time, numpy as np
 from danet import PoseEstimator
 from danet.errors import BackendError
 
-model, what = sys.argv[1:]
+model, ended_by, *kinds = sys.argv[1:]
 frame, boxes = np.full((90, 120, 3), 99, np.uint8), [[5, 5, 60, 80]] * 3
 estimator = PoseEstimator(model, threads=2)
 expected = estimator.infer(frame, boxes).keypoints
-child = os.fork()
-if child == 0:
-    status = 3
+
+def act(what):
+    global estimator
     if what == "own":
         with PoseEstimator(model, threads=2) as own:
-            status = 0 if np.array_equal(own.infer(frame, boxes).keypoints, expected) else 4
-    elif what == "parent's":
-        try:
-            estimator.infer(frame, boxes)
-        except BackendError as error:
-            status = 0 if "make the estimator in the child" in str(error) else 5
-    elif what == "stream":
-        try:
-            list(estimator.stream([(frame, boxes)]))
-        except BackendError as error:
-            status = 0
-    elif what == "close":
+            return 0 if np.array_equal(own.infer(frame, boxes).keypoints, expected) else 4
+    if what == "close":
         estimator.close()
         del estimator
-        status = 0
-    os._exit(status)
-{wait}assert np.array_equal(estimator.infer(frame, boxes).keypoints, expected)
+        return 0
+    try:
+        list(estimator.stream([(frame, boxes)])) if what == "stream" else estimator.infer(frame, boxes)
+    except BackendError as error:
+        return 0 if "make the estimator in the child" in str(error) else 5
+    return 3
+
+for kind in kinds:
+    child = os.fork()
+    if child == 0:
+        status = act(kind)
+        sys.exit(status) if ended_by == "sys.exit" else os._exit(status)
+{wait}
+    assert np.array_equal(estimator.infer(frame, boxes).keypoints, expected), kind
+    if status:
+        sys.exit(f"{kind}: {os.waitstatus_to_exitcode(status)}")
 estimator.close()
-sys.exit(os.waitstatus_to_exitcode(status))
-""".replace("{wait}", WAIT)
+""".replace("{wait}", textwrap.indent(WAIT, "    "))
 
 
 @forks
-@pytest.mark.parametrize("what", ["own", "parent's", "stream", "close"])
 @pytest.mark.parametrize("file", ["tiny_ir", "tiny_onnx", "tiny_tflite"])
-def test_fork(what: str, file: str, request: pytest.FixtureRequest) -> None:
-    done = python(FORK, request.getfixturevalue(file), what)
+def test_fork(file: str, request: pytest.FixtureRequest) -> None:
+    done = python(FORK, request.getfixturevalue(file), "os._exit", "own", "parent's", "stream", "close")
     assert done.returncode == 0, done.stderr
-
-
-FORK_AND_EXIT = FORK.replace("os._exit(status)", "sys.exit(status)")
 
 
 @forks
 @pytest.mark.parametrize("file", ["tiny_ir", "tiny_tflite"])
 def test_a_forked_child_ends_by_sys_exit(file: str, request: pytest.FixtureRequest) -> None:
     # freeing the parent's model waited for ever for threads that a fork does not copy
-    done = python(FORK_AND_EXIT, request.getfixturevalue(file), "parent's")
+    done = python(FORK, request.getfixturevalue(file), "sys.exit", "parent's")
     assert done.returncode == 0, done.stderr
 
 

@@ -4,6 +4,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
@@ -70,13 +71,26 @@ def norms(network: nn.Module) -> int:
 # The rewrites compute the same function
 
 
+@pytest.fixture(scope="module")
+def made(
+    config: DANetConfig, images: Tensor, random_network: Callable[..., DANet]
+) -> Callable[[str], tuple[DANet, list[Tensor]]]:
+    """The network of some switches and what it answers; `simplify` leaves it as it is (a test further down)."""
+
+    @cache
+    def make(switches: str) -> tuple[DANet, list[Tensor]]:
+        network = random_network(replace(config, **SWITCHES[switches]), seed=7, dtype=torch.float64, gain=2)
+        return network, answers(network, images)
+
+    return make
+
+
 @pytest.mark.parametrize("rewrite", REWRITES)
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_the_same_function(
-    switches: str, rewrite: str, config: DANetConfig, images: Tensor, random_network: Callable[..., DANet]
+    switches: str, rewrite: str, images: Tensor, made: Callable[[str], tuple[DANet, list[Tensor]]]
 ) -> None:
-    network = random_network(replace(config, **SWITCHES[switches]), seed=7, dtype=torch.float64, gain=2)
-    expected = answers(network, images)
+    network, expected = made(switches)
     found = answers(simplify(network, REWRITES[rewrite]), images)
     assert all(heatmaps.std() > 1e-3 for heatmaps in expected)  # a constant would agree with anything
     assert relative_error(found, expected) <= 1e-12

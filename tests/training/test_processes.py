@@ -47,7 +47,10 @@ from danet_training.processes import joined_processes
 from dataclasses import replace
 
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
-small = lambda name, preset: replace(danet_config(name, preset), layers=(1, 1, 1, 1))
+def small(name, preset):
+    narrow = {"transitions": (16, 16, 16, 16), "decoder_width": 16}
+    return replace(danet_config(name, preset), layers=(1, 1, 1, 1), **narrow)
+
 loop.danet_config = small
 torch.set_num_threads(1)
 phase = Phase((64, 64), 24, batch=8, micro_batch=2, ohkm=8)
