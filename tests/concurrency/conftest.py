@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+
 from tests.faults.cases import GOLDEN
 
 NEEDS = {"openvino": "openvino", "onnxruntime": "onnxruntime", "tflite": "ai_edge_litert", "torch": "torch"}
