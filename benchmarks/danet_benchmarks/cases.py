@@ -14,11 +14,8 @@ from danet_benchmarks.file_facts import FileFacts
 from danet_benchmarks.models import Model, paper_figures
 from danet_benchmarks.preparation import Preparation
 from danet_benchmarks.request import Grid
-from danet_benchmarks.results import Case
+from danet_benchmarks.results import UNKNOWN, Case
 from danet_benchmarks.trial import Trial
-
-UNKNOWN = "?"
-"""Precision of a file that could not be read."""
 
 
 def trials_of(model: Model, grid: Grid, preparation: Preparation) -> Iterator[Trial]:
@@ -37,12 +34,18 @@ def trials_of(model: Model, grid: Grid, preparation: Preparation) -> Iterator[Tr
 def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """Each trial once; those whose rows would look the same are told apart by the folders of their files."""
     once = tuple(dict.fromkeys(trials))
-    times = Counter(trial.case for trial in once)
-    return tuple(_with_folder(trial) if times[trial.case] > 1 else trial for trial in once)
+    found = once
+    for depth in range(1, max((len(trial.path.resolve().parts) for trial in once), default=0)):
+        times = Counter(trial.case for trial in found)
+        found = tuple(
+            _with_folder(whole, depth) if times[named.case] > 1 else named
+            for whole, named in zip(once, found, strict=True)
+        )
+    return found
 
 
-def _with_folder(trial: Trial) -> Trial:
-    folder = trial.path.resolve().parent.name
+def _with_folder(trial: Trial, depth: int) -> Trial:
+    folder = "/".join(trial.path.resolve().parts[:-1][-depth:])
     case = replace(trial.case, name=f"{trial.case.name} ({folder})", file=f"{folder}/{trial.path.name}")
     return replace(trial, case=case)
 

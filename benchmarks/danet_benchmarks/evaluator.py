@@ -133,11 +133,12 @@ class Evaluator:
                 flip_test=self._flip_test,
                 settings=Settings(),  # not what danet tune kept
             ) as estimator:
-                done = run(estimator, self._dataset, self._detections, tell)
-            found = estimator.spec, done
-            # also by what its decoder and padding came to: a checkpoint may be its own reference
-            decoded = replace(candidate, decoder=found[0].decoder.refinement, box_padding=found[0].box_padding)
-            self._runs[candidate] = self._runs[decoded] = found
+                # by what its decoder and padding come to: a checkpoint is also the reference of others
+                spec = estimator.spec
+                decoded = replace(candidate, decoder=spec.decoder.refinement, box_padding=spec.box_padding)
+                if decoded not in self._runs:
+                    self._runs[decoded] = spec, run(estimator, self._dataset, self._detections, tell)
+            self._runs[candidate] = self._runs[decoded]
         return self._runs[candidate]
 
     def _reference(self, candidate: Candidate, spec: ModelSpec, tell: Tell) -> tuple[Run | None, str | None]:

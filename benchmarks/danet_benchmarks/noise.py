@@ -13,7 +13,11 @@ NOISY = 0.1
 
 
 class FixedWork:
-    """Matrix products on all threads of the run; what slows them down slows the cases down."""
+    """Matrix products; what slows them down slows the cases down.
+
+    Args:
+        threads: for a report the cores that the process may use, whatever its cases take: runs are compared by it.
+    """
 
     def __init__(self, threads: int) -> None:
         self._products = Products("FP32", threads)

@@ -9,6 +9,8 @@ from typing import Literal
 FORMAT_VERSION = 2
 """Of the JSON form. Raised when an older reader would misread it."""
 
+UNKNOWN = "?"
+"""Precision of a file that could not be read."""
 Kind = Literal["danet", "rival", "foreign"]
 """A trained DANet file; a network of the paper's Table II with random weights; a user's file without our spec."""
 

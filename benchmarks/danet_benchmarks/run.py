@@ -7,6 +7,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 
+from danet.cpu import read_cpu
 from danet_benchmarks.accuracy import AccuracyRun, DataError
 from danet_benchmarks.cases import distinct, trials_of
 from danet_benchmarks.ledger import Ledger
@@ -95,7 +96,7 @@ def _measure_speed(trials: Sequence[Trial], request: Request, ledger: Ledger, wa
     ledger.machine(peaks, 0.0)
     watch.stage("drawing frames", 1)
     scenes = render_scenes(request.frame_persons, request.plan.scenes, FRAME_SIZE)
-    work = FixedWork(threads[-1])
+    work = FixedWork(read_cpu().cores)
     memory_mib = machine_memory_gib() * 1024 * MEMORY_SHARE or inf
     SpeedRun(request.plan, scenes, ledger, work, peaks, memory_mib, watch).run(trials)
     if work.spread > NOISY:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -50,11 +51,11 @@ class Photo:
 
 @dataclass(frozen=True)
 class VideoFrame:
-    """One frame of a video file."""
+    """One frame of a video file, by its time: where the rate varies, not the one that is counted so."""
 
     path: Path
     number: int
-    """From 0."""
+    """From 0, by the stated rate."""
 
     def read(self) -> NDArray[np.uint8]:
         """The frame (H, W, 3) uint8 BGR.
@@ -71,6 +72,60 @@ class VideoFrame:
         if not read:
             raise InputError(f"{self.path}: frame {self.number} cannot be decoded; cut the video or name another")
         return np.asarray(frame, np.uint8)
+
+
+class CountedVideo:
+    """Frames of a video file by their number, decoded in order; fast where they are asked for in rising order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open()
+
+    def _open(self) -> None:
+        self._video = cv2.VideoCapture(opencv_name(str(self._path), InputError))
+        self._next = 0
+
+    def count(self) -> int:
+        """How many there are, by decoding all that are left."""
+        while self._video.grab():
+            self._next += 1
+        return self._next
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """The frame (H, W, 3) uint8 BGR.
+
+        Raises:
+            InputError: the video has no such frame.
+        """
+        if number < self._next:
+            self._video.release()
+            self._open()
+        while self._next < number and self._video.grab():
+            self._next += 1
+        read, frame = self._video.read()
+        if not read or self._next != number:
+            raise InputError(f"{self._path}: frame {number} cannot be decoded; cut the video or name another")
+        self._next += 1
+        return np.asarray(frame, np.uint8)
+
+
+@dataclass(frozen=True)
+class CountedFrame:
+    """One frame of a video, as boxes files number them."""
+
+    video: CountedVideo
+    number: int
+    """From 0."""
+
+    def read(self) -> NDArray[np.uint8]:
+        """The frame; see `CountedVideo.frame`."""
+        return self.video.frame(self.number)
+
+
+def in_reading_order(chosen: Sequence[Candidate]) -> list[Candidate]:
+    """The same candidates, those of a counted video by number: for an earlier one it is decoded from its start."""
+    numbers = [one.picture.number if isinstance(one.picture, CountedFrame) else -1 for one in chosen]
+    return [chosen[index] for index in np.argsort(numbers, kind="stable")]
 
 
 def dataset_candidates(dataset: KeypointDataset) -> list[Candidate]:
@@ -106,15 +161,23 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     """The persons on at most `frames` frames of a video, evenly spread over its length.
 
     The boxes file is a list for every frame, or an object from frame number ("0", "1", ...) to a list;
-    frames that it does not name are passed over. Without it whole frames are taken.
+    frames that it does not name are passed over. Its numbers count frames as they are decoded, whatever their times.
+    Without it whole frames are taken.
 
     Raises:
         InputError: no video that OpenCV can decode, or boxes that do not fit.
     """
     if path.is_file() and path.suffix.lower() not in PLAYLISTS and is_playlist(path):
         raise InputError(f"{path}: no video but a playlist, which names other files; expected a video")
-    count = _frame_count(path)
-    content = None if boxes is None else read_boxes(str(boxes))
+    stated = _stated_count(path)
+    if boxes is None:
+        numbers = np.linspace(0, _readable(path, stated) - 1, frames).round().astype(int)
+        return [Candidate(VideoFrame(path, number), None, path.name) for number in np.unique(numbers).tolist()]
+    content = read_boxes(str(boxes))
+    video = CountedVideo(path)
+    count = video.count()
+    if count == 0:
+        raise InputError(f"{path}: none of its frames can be decoded; give another video")
     known = range(count)
     if isinstance(content, dict):
         known = sorted(int(key) for key in content if key.isdecimal() and len(key) < 10 and int(key) < count)  # type: ignore[assignment]
@@ -124,19 +187,14 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     return [
         candidate
         for number in chosen
-        for candidate in _on_picture(VideoFrame(path, number), Path(str(number)), path.name, content)
+        for candidate in _on_picture(CountedFrame(video, number), Path(str(number)), path.name, content)
     ]
 
 
-def _frame_count(path: Path) -> int:
+def _stated_count(path: Path) -> int:
     video = cv2.VideoCapture(opencv_name(str(path), InputError))
     try:
         count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-        if count > 0:
-            # MKV, WebM and TS state no count: OpenCV's is duration times rate
-            video.set(cv2.CAP_PROP_POS_FRAMES, count - 1)
-            if not video.read()[0]:
-                count = _counted(path)
     finally:
         video.release()
     if count < 1:
@@ -144,11 +202,16 @@ def _frame_count(path: Path) -> int:
     return count
 
 
-def _counted(path: Path) -> int:
-    """Frames by decoding them all."""
+def _readable(path: Path, stated: int) -> int:
+    """Frames up to the last that can be read. MKV, WebM and TS state none: OpenCV's count is duration times rate."""
     video = cv2.VideoCapture(opencv_name(str(path), InputError))
+
+    def beyond(number: int) -> bool:
+        video.set(cv2.CAP_PROP_POS_FRAMES, number)
+        return not video.read()[0]
+
     try:
-        return sum(1 for _ in iter(video.grab, False))
+        return stated if not beyond(stated - 1) else bisect.bisect_left(range(1, stated), True, key=beyond) + 1
     finally:
         video.release()
 

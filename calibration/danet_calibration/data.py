@@ -17,6 +17,7 @@ from danet_calibration.candidates import (
     Candidate,
     dataset_candidates,
     folder_candidates,
+    in_reading_order,
     picture_files,
     rendered_candidates,
     video_candidates,
@@ -100,7 +101,7 @@ def _chosen(choice: DataChoice, split: KeypointDataset | None) -> tuple[str, lis
     """The persons to calibrate on, before them in words what they are."""
     mixed = choice.samples // 2 if split and choice.rendered else 0
     words, candidates = _candidates(choice, split)
-    chosen = choose(candidates, choice.samples - mixed, choice.seed)
+    chosen = in_reading_order(choose(candidates, choice.samples - mixed, choice.seed))
     words = f"{len(chosen)} crops of {words}"
     if mixed:
         # the rest where the annotated persons are fewer

@@ -27,7 +27,7 @@ COMPARED = 4
 Told = Callable[[Attempt], None]
 BROKEN = 0.5
 """Part of the float AP. A strategy that loses more has not too few layers in float but ranges of other
-pictures than persons, which no rung of the ladder mends."""
+pictures than persons, which no wider scope mends; looked at from where masks and features are as in the float model."""
 
 
 class WrittenFileError(DanetError):

@@ -45,11 +45,7 @@ class _Profiled:
 
     def __init__(self, model: ov.Model, crops: NDArray[np.uint8], threads: int | None) -> None:
         fixed = model.clone()
-        batch = model.input(0).partial_shape[0]
-        if batch.is_static:  # the file's own, which its operations may hold too
-            crops = crops[: batch.get_length()]
-        else:
-            fixed.reshape({0: list(crops.shape)})
+        fixed.reshape({0: list(crops.shape)})
         config: dict[str, Any] = {
             "PERF_COUNT": "YES",
             "INFERENCE_PRECISION_HINT": ov.Type.f32,

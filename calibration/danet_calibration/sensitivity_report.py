@@ -10,6 +10,7 @@ from pathlib import Path
 
 from danet.cpu import read_cpu
 from danet.files import write_beside
+from danet_calibration.accuracy_control import fixed_batch
 from danet_calibration.job import Job, quantized
 from danet_calibration.layer_times import REST, group_times
 from danet_calibration.results import GroupCost
@@ -65,16 +66,20 @@ def _about(job: Job, strategy: Strategy) -> str:
     words = strategy.scope_alone().describe()
     return (
         f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({words}), "
-        f"measured on {len(job.tuning.persons)} persons of {job.tuning.name}; times of one batch of {BATCH} on "
+        f"measured on {len(job.tuning.persons)} persons of {job.tuning.name}; times of one batch of {_batch(job)} on "
         f"{read_cpu().name}, in float and with the whole default scope quantized"
     )
+
+
+def _batch(job: Job) -> int:
+    return fixed_batch(job.graph) or BATCH
 
 
 def _timed(job: Job, strategy: Strategy, costs: Sequence[GroupCost]) -> list[GroupCost]:
     if job.format.name != "openvino":
         return list(costs)
     models = {"float": job.graph, "int8": quantized(job, strategy)}
-    times = group_times(models, job.operations, next(job.calibration.crops.batches(BATCH)))
+    times = group_times(models, job.operations, next(job.calibration.crops.batches(_batch(job))))
     rest = GroupCost(REST, 0, 0, float("nan"), 0.0, True)
     return [
         replace(cost, float_ms=times["float"][cost.group], int8_ms=times["int8"][cost.group]) for cost in (*costs, rest)

@@ -15,7 +15,7 @@ def cache_folder() -> Path | None:
     """The folder, which may not exist yet; None where the user has no home, or wants none."""
     own = os.environ.get(VARIABLE)
     if own is not None:
-        return Path(own).absolute() if own else None
+        return Path(own).expanduser().absolute() if own else None
     named = os.environ.get("LOCALAPPDATA" if platform.system() == "Windows" else "XDG_CACHE_HOME", "")
     if Path(named).is_absolute():  # the XDG specification: a relative one is to be ignored
         return Path(named) / "danet"

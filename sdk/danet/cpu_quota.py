@@ -16,19 +16,19 @@ def quota_cores(root: Path = Path("/")) -> int | None:
     Args:
         root: the folder under which /proc and /sys are looked for.
     """
-    shares = [share for folder in _folders(root) if (share := _share(folder)) is not None]
+    shares = [share for folder in cgroup_folders(root, "cpu") if (share := _share(folder)) is not None]
     return max(1, math.ceil(min(shares))) if shares else None
 
 
-def _folders(root: Path) -> Iterator[Path]:
-    """The process's cgroup of each hierarchy that may limit CPU time, and those above it."""
+def cgroup_folders(root: Path, controller: str) -> Iterator[Path]:
+    """The process's cgroup of each hierarchy that may have a controller ("cpu", "memory"), and those above it."""
     for line in _text(root / "proc/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and controller not in controllers.split(","):
             continue
         # version 2 names no controllers; the folder of version 1 is called by all that share it, or by this one
-        for name in {controllers, "cpu"} if controllers else {""}:
+        for name in {controllers, controller} if controllers else {""}:
             mount = root / CGROUPS / name
             own = mount / path.lstrip("/")  # of the host, where a container sees the mount as its own cgroup
             yield from (folder for folder in (own, *own.parents) if folder.is_relative_to(mount))

@@ -332,7 +332,7 @@ def _kept(given: Any) -> Any:
     """What stays as it is when the caller writes the next frame into the same array, buffer or list."""
     if isinstance(given, np.ndarray | memoryview | bytearray | list | tuple) or hasattr(given, "__array__"):
         with suppress(Exception):  # what no array can be made of is refused in its turn
-            return np.array(given)
+            return np.asarray(given).copy()  # PyTorch's __array__ knows no `copy`, of which np.array warns
     return given
 
 

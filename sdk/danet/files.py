@@ -11,7 +11,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -39,17 +41,34 @@ _NEARLY_NONE = 64 << 10
 def write_beside(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` when the block ends well.
 
-    The name keeps the suffixes of `path`, since some writers choose their format by it.
+    The name keeps the suffixes of `path`, since some writers choose their format by it. A pipe or a device such as
+    /dev/stdout is written to, not replaced.
 
     Raises:
         OSError: with the name `path`: it cannot be written, or the disk is full.
     """
     refuse_folder(path)
+    if _is_pipe_or_device(path):
+        with tempfile.TemporaryDirectory(prefix="danet-") as folder, _named(path):
+            temporary = Path(folder) / path.name
+            yield temporary
+            with temporary.open("rb") as source, path.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        return
     with scratch_beside(path) as scratch:
         temporary = scratch / path.name
         yield temporary
         _flush(temporary)
         temporary.replace(path)
+
+
+def _is_pipe_or_device(path: Path) -> bool:
+    """A FIFO or character device, or a file by the name of one: /dev/stdout may lead to any."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or str(path.absolute().parent) in ("/dev", "/dev/fd")
 
 
 @contextlib.contextmanager
@@ -202,7 +221,7 @@ def _free_words(folder: Path) -> str:
 def _make_locked(folder: Path, prefix: str) -> tuple[Path, int | None]:
     """A new hidden folder, and the handle that holds its lock."""
     while True:
-        made = Path(tempfile.mkdtemp(dir=folder, prefix=prefix, suffix=PART))
+        made = _new_folder(folder, prefix)
         try:
             lock = _lock(made)
         except (BlockingIOError, FileNotFoundError):
@@ -211,6 +230,15 @@ def _make_locked(folder: Path, prefix: str) -> tuple[Path, int | None]:
             return made, lock
         if lock is not None:
             os.close(lock)
+
+
+def _new_folder(folder: Path, prefix: str) -> Path:
+    if sys.platform != "win32":
+        return Path(tempfile.mkdtemp(dir=folder, prefix=prefix, suffix=PART))
+    # mkdtemp's is its owner's alone there, and files that are renamed out of it stay so (CPython #118486)
+    made = folder / f"{prefix}{secrets.token_hex(8)}{PART}"
+    made.mkdir()
+    return made
 
 
 def _lock(folder: Path) -> int | None:

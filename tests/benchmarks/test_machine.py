@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from danet.cpu import read_cpu
@@ -47,3 +49,20 @@ def test_spread_of_fixed_work(small_products: None, monkeypatch: pytest.MonkeyPa
         work.read()
     assert work.readings == [1.0, 1.5, 1.2]  # the median of a reading's calls
     assert work.spread == pytest.approx(0.5 / 1.2)
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "expected"),
+    [
+        ("0::/a/b\n", {"a/b/memory.max": "max\n", "a/memory.max": "268435456\n"}, 0.25),
+        ("4:memory:/docker/1\n", {"memory/docker/1/memory.limit_in_bytes": "268435456\n"}, 0.25),
+        ("4:memory:/\n3:cpu:/x\n", {"memory/memory.limit_in_bytes": f"{(1 << 63) - 4096}\n"}, None),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+    ],
+)
+def test_a_containers_memory(own: str, files: dict[str, str], expected: float | None, tmp_path: Path) -> None:
+    for name, content in {"proc/self/cgroup": own, **{f"sys/fs/cgroup/{key}": files[key] for key in files}}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    whole = machine_memory_gib(tmp_path / "nothing")
+    assert machine_memory_gib(tmp_path) == (expected or whole)

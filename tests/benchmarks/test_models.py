@@ -96,6 +96,16 @@ def test_files_of_one_name_are_told_apart() -> None:
     assert told[0].path == one.path
 
 
+def test_files_of_one_name_in_folders_of_one_name() -> None:
+    paths = [Path(f"{run}/export/m.xml") for run in ("v1", "v2")] + [Path("v3/m.xml")]
+    told = distinct([Trial(Case("m", "danet", "m.xml", "openvino", "FP32", 8, 2), path) for path in paths])
+    assert [(trial.case.name, trial.case.file) for trial in told] == [
+        ("m (v1/export)", "v1/export/m.xml"),
+        ("m (v2/export)", "v2/export/m.xml"),
+        ("m (v3)", "v3/m.xml"),
+    ]
+
+
 def test_only_openvino_gets_the_default_hints(tiny_onnx: Path, preparation: Preparation) -> None:
     model = replace(_known(tiny_onnx, preparation), backends=("onnxruntime", "openvino"), hints=("fp32", "bf16"))
     labels = [trial.case.label for trial in trials_of(model, GRID, preparation)]

@@ -11,12 +11,15 @@ import pytest
 
 from danet.errors import InputError
 from danet_calibration.candidates import (
+    Candidate,
     VideoFrame,
     dataset_candidates,
     folder_candidates,
+    in_reading_order,
     rendered_candidates,
     video_candidates,
 )
+from danet_calibration.sampling import choose
 from danet_evaluation.coco import load_split
 from danet_evaluation.rendered import MAX_PERSONS
 
@@ -71,23 +74,51 @@ def test_frames_are_spread_evenly_over_a_video(video: Path) -> None:
         assert abs(float(frame.read().mean()) - 10 * frame.number) < 6  # type: ignore[attr-defined]
 
 
-def test_a_count_that_is_an_estimate(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def half_rate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clip of 110 frames, of grey value 2 n, at half the rate that it states; its count is an estimate."""
     av = pytest.importorskip("av", reason="an MKV is written by PyAV, the extra `video`")
-    path = tmp_path / "clip.mkv"
+    path = tmp_path_factory.mktemp("half-rate") / "clip.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         stream.codec_context.time_base = Fraction(1, 25)
-        for number in range(12):  # as many again are missing for the stated rate
-            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * number, np.uint8), format="bgr24")
+        for number in range(110):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 2 * number, np.uint8), format="bgr24")
             frame.pts, frame.time_base = 2 * number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    stated = cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT)
-    assert stated > 15
-    frames = [one.picture for one in video_candidates(path, None, 100)]
-    assert len(frames) == 12
-    assert all(frame.read().shape == (48, 64, 3) for frame in frames)
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FRAME_COUNT) > 190
+    return path
+
+
+def shown(candidate: Candidate) -> float:
+    """The number of the frame that was read."""
+    return float(candidate.picture.read().mean()) / 2
+
+
+def test_frames_are_spread_over_the_time_where_the_count_is_an_estimate(half_rate: Path) -> None:
+    numbers = [shown(one) for one in video_candidates(half_rate, None, 7)]
+    # where OpenCV goes to is some fifteen frames off
+    assert numbers == pytest.approx(np.linspace(0, 109, 7).tolist(), abs=18)
+    assert numbers[-1] > 100
+
+
+def test_boxes_are_of_the_frames_that_are_counted(half_rate: Path, tmp_path: Path) -> None:
+    content = {str(number): [[0, 0, 9, 10 + number]] for number in (3, 60, 61, 100, 109, 150)}
+    found = video_candidates(half_rate, written(tmp_path / "boxes.json", content), 100)
+    assert len(found) == 5  # there is no frame 150
+    for chosen in (found[::-1], in_reading_order(choose(found, 5, seed=1))):
+        for one in chosen:
+            assert one.box is not None
+            assert shown(one) == pytest.approx(one.box[3] - 10, abs=2)
+
+
+def test_crops_of_a_counted_video_are_cut_in_its_order(half_rate: Path, tmp_path: Path) -> None:
+    content = {str(number): [[0, 0, 9, 9]] for number in range(30)}
+    found = video_candidates(half_rate, written(tmp_path / "boxes.json", content), 100)
+    ordered = in_reading_order(choose(found, 30, seed=1))
+    assert [one.picture.number for one in ordered] == list(range(30))  # type: ignore[attr-defined]
 
 
 def test_boxes_of_a_video(video: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_words_of_a_choice_say_whether_the_proof_is_of_the_same_persons(job: Job
 
 @pytest.mark.parametrize("batch", [None, 1])
 def test_times_go_to_the_groups(job: Job, batch: int | None) -> None:
-    crops = next(job.calibration.crops.batches(2))
+    crops = next(job.calibration.crops.batches(batch or 2))
     graphs = {"float": job.graph.clone(), "int8": quantized(job, NARROW)}
     assert fixed_batch(graphs["float"]) is None
     if batch is not None:

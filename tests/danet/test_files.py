@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -250,3 +252,30 @@ def test_a_folder_that_somebody_keeps_locked(tmp_path: Path, monkeypatch: pytest
         move_together(pair(scratch, "new"), tmp_path)
     os.close(handle)
     assert (tmp_path / "model.bin").read_text() == "new"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes and devices with names of POSIX systems")
+def test_pipes_and_devices_are_written_to_and_stay(tmp_path: Path) -> None:
+    pipe, null = tmp_path / "pipe.json", tmp_path / "null"
+    os.mkfifo(pipe)
+    null.symlink_to("/dev/null")
+    reader = ThreadPoolExecutor(1).submit(pipe.read_text)
+    for path in (pipe, null):
+        with write_beside(path) as temporary:
+            assert temporary.suffix == path.suffix
+            temporary.write_text("content")
+    assert reader.result(timeout=10) == "content"
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert null.is_symlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["null", "pipe.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
+def test_standard_output_by_its_file_name(tmp_path: Path) -> None:
+    program = "from pathlib import Path; from danet.files import write_beside\n"
+    program += "with write_beside(Path('/dev/stdout')) as path: path.write_text('content')"
+    before = Path("/dev/stdout").is_symlink()
+    with (tmp_path / "out").open("w") as out:
+        subprocess.run([sys.executable, "-c", program], stdout=out, check=True, timeout=60)
+    assert (tmp_path / "out").read_text() == "content"
+    assert Path("/dev/stdout").is_symlink() == before

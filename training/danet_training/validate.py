@@ -78,7 +78,8 @@ def _kept(path: Path, dataset: KeypointDataset) -> dict[tuple[int, int], float]:
     if not path.is_file():
         return {}
     _, spec = load_checkpoint(path)
-    values = [metric.value for metric in spec.metrics if (metric.name, metric.data) == (AP, _data(dataset))]
+    names = (_data(dataset), dataset.name)  # the latter was written until 2026-11-28
+    values = [metric.value for metric in spec.metrics if metric.name == AP and metric.data in names]
     return {spec.input_size: max(values)} if values else {}
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from danet_benchmarks.report.compare_warnings import comparison_warnings, protocol
 from danet_benchmarks.report.formatting import persons
-from danet_benchmarks.results import Case, Machine, Report, Row, Speed, Spread
+from danet_benchmarks.results import UNKNOWN, Case, Machine, Report, Row, Speed, Spread
 
 AP_TOLERANCE = 0.001
 """An AP may fall by so much: the same figure that tables round to."""
@@ -84,10 +84,13 @@ def compare(old: Report, new: Report) -> Comparison:
     """
     before = {row.case: row for row in old.rows}
     pairs = [(before[row.case], row) for row in new.rows if row.case in before]
+    failed = [(after.case, after.error) for one, after in pairs if _was_fine(one) and after.error]
+    gone = [row for row in old.rows if row.case not in {after.case for _, after in pairs} and _was_fine(row)]
+    failed += [(row.case, error) for row in gone if (error := _unread(row.case, new))]
     drift = Drift(max(old.machine.noise, new.machine.noise, LEAST_NOISE), pace_change(old.machine, new.machine))
     return Comparison(
         changes=tuple(change for pair in pairs for change in _changes(*pair, drift)),
-        failed=tuple((after.case, after.error) for one, after in pairs if _was_fine(one) and after.error),
+        failed=tuple(failed),
         warnings=tuple(comparison_warnings(old, new, pairs)),
     )
 
@@ -107,6 +110,15 @@ def pace_change(old: Machine, new: Machine) -> float:
     if old.work_ms is None or new.work_ms is None:
         return 0.0
     return max(old.work_ms, new.work_ms) / min(old.work_ms, new.work_ms) - 1
+
+
+def _unread(case: Case, new: Report) -> str | None:
+    """Why the model of a case, in that backend, could not even be made cases of."""
+    for row in new.rows:
+        same = row.case.name == case.name or row.case.file == case.file
+        if row.case.precision == UNKNOWN and same and (row.case.kind, row.case.backend) == (case.kind, case.backend):
+            return row.error
+    return None
 
 
 def _was_fine(row: Row) -> bool:

@@ -149,9 +149,9 @@ def _accuracy_section(protocol: tuple[str, int, str, bool], measured: list[tuple
     ]
     caption = (
         f"{persons(count)}, boxes: {boxes}, {'flip test' if flip_test else 'no flip test'}. AP in hundredths. "
-        "vs: AP less that of the checkpoint run in torch on the same crops (reference), less what the model file "
-        "records, less the paper's where the protocol is the paper's. moved: mean distance of the keypoints from "
-        "the reference's, pixels of the picture."
+        "vs: AP less that of the checkpoint run in torch on the same crops, decoded alike (reference), less what the "
+        "model file records, less the paper's where the protocol is the paper's. moved: mean distance of the keypoints "
+        "from the reference's, pixels of the picture."
     )
     return section_of(f"Accuracy on {dataset}", (row for row, _ in measured), parts, caption)
 

@@ -45,7 +45,7 @@ def shown(handler: Callable[Arguments, Iterator[Step]]) -> Callable[Arguments, I
 
 def without_folders(text: str) -> str:
     """A message with the uploads' names only: where the server keeps them is not the visitor's business."""
-    return re.sub(re.escape(get_upload_folder()) + r"/[^/\s]+/", "", text)
+    return re.sub(re.escape(get_upload_folder()) + r"[\\/][^\\/\s]+[\\/]", "", text)
 
 
 class Handlers:

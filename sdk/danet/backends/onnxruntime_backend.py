@@ -40,15 +40,17 @@ class OnnxRuntimeBackend:
     Args:
         sessions: one to a call that is made at once, so that no call works with another's threads.
         reopen: makes a session of the same file for so many calls at once; raises as `load`.
+        threads: of all calls together.
     """
 
     share_batch = 1
 
-    def __init__(self, sessions: Sequence[Any], reopen: Callable[[int], Any]) -> None:
+    def __init__(self, sessions: Sequence[Any], reopen: Callable[[int], Any], threads: int) -> None:
         self._session: Any | None = sessions[0]
         """For calls beyond those at once."""
         self._idle = deque(sessions)
         self._reopen = reopen
+        self._threads = threads
         self._input = sessions[0].get_inputs()[0].name
         self._output = sessions[0].get_outputs()[0].name
 
@@ -77,11 +79,13 @@ class OnnxRuntimeBackend:
     def side_by_side(self, calls: int) -> OnnxRuntimeBackend:
         """Further sessions, one to a call with its part of the threads; see `SideBySide`.
 
-        Calls of one session would share its threads: of 16 threads four calls would keep 4 + 3 at work.
+        Calls of one session would share its threads: of 16 threads four calls would keep 4 + 3 at work. With a thread
+        each there is nothing to share.
         """
         if self._session is None:
             raise BackendError("onnxruntime: the model is closed; open it again")
-        return OnnxRuntimeBackend([self._reopen(calls) for _ in range(calls)], self._reopen)
+        sessions = calls if self._threads // calls > 1 else 1
+        return OnnxRuntimeBackend([self._reopen(calls) for _ in range(sessions)], self._reopen, self._threads)
 
     def close(self) -> None:
         """Let go of the sessions; a call in progress ends as it would have."""
@@ -105,8 +109,10 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     state = files_state(path)
     session = _open(path, options.threads)
 
+    threads = options.threads or usable_cores()
+
     def reopen(calls: int) -> Any:
-        again = _open(path, max(1, (options.threads or usable_cores()) // calls))
+        again = _open(path, max(1, threads // calls))
         if files_state(path) != state:
             raise ModelFileError(f"{path}: replaced since it was opened; open it again")
         return again
@@ -121,7 +127,9 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     spec = None if text is None else read_spec(text, path)
     fixed = (shape[0],) if isinstance(shape[0], int) else None
     quantized = spec is not None and spec.precision == "int8"
-    return LoadedModel(OnnxRuntimeBackend([session], reopen), spec, "int8, rest fp32" if quantized else "fp32", fixed)
+    return LoadedModel(
+        OnnxRuntimeBackend([session], reopen, threads), spec, "int8, rest fp32" if quantized else "fp32", fixed
+    )
 
 
 def _open(path: Path, threads: int | None) -> Any:

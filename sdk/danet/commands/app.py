@@ -61,7 +61,8 @@ def _run(options: argparse.Namespace) -> int:
         human().print(f"{url} serves {', '.join(choices.models)}; Ctrl-C ends it", markup=False, soft_wrap=True)
         if options.host != HERE:
             human().print("everyone who reaches this address can use it; there is no password", markup=False)
-        told.wait()
+        while not told.wait(0.5):  # without an end the wait cannot be interrupted on Windows (CPython #80116)
+            pass
     return 0
 
 

@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
         write_json({"model": estimator.spec.name, **results}, str(options.out / "poses.json"))
         console.print(f"{options.out / 'poses.json'}: the same as numbers", markup=False, soft_wrap=True)
         cpu = read_cpu()
-        threads = options.threads or cpu.cores
+        threads = estimator.settings.threads or cpu.cores
         console.print(
             f"{rate:.0f} persons per second end to end ({len(scene.boxes)} persons on a 1280x720 frame, "
             f"{estimator.precision}, {threads} threads, {cpu.name})",

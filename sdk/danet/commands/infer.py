@@ -14,6 +14,7 @@ from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
+from danet.commands.option_types import not_negative
 from danet.commands.pictures import boxes_for, read_boxes, write_picture
 from danet.errors import DetectorError, InputError
 from danet.frame import BoxFormat, read_picture
@@ -30,7 +31,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box-format", choices=get_args(BoxFormat), default="xyxy")
     parser.add_argument("--json", metavar="OUT", help="write poses as JSON; - for stdout")
     parser.add_argument("--draw", metavar="OUT", type=Path, help="annotated picture, or a folder for several")
-    parser.add_argument("--threshold", type=float, default=0.2, help="lowest keypoint score drawn (0.2)")
+    parser.add_argument("--threshold", type=not_negative, default=0.2, help="lowest keypoint score drawn (0.2)")
     add_detector_options(parser)
     add_model_options(parser)
 
@@ -38,6 +39,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _wrong_use(options: argparse.Namespace) -> str | None:
     if options.detector is not None and options.box_format != "xyxy":
         return f"--box-format {options.box_format} with --detector; it is for --boxes"
+    if options.boxes is None and options.box_format != "xyxy":
+        return f"--box-format {options.box_format} without --boxes, whose boxes it is of"
     return wrong_detector_options(options)
 
 
@@ -45,6 +48,7 @@ def _run(options: argparse.Namespace) -> int:
     if wrong := _wrong_use(options):
         return wrong_use("infer", wrong)
     targets = _draw_targets(options.images, options.draw)
+    _refuse_json_over(options, targets)
     boxes_of = _boxes_source(options)
     console = human()
     results: list[dict[str, Any]] = []
@@ -85,6 +89,18 @@ def _draw_targets(images: list[Path], out: Path | None) -> dict[Path, Path]:
         if _identity(target) in read:
             raise InputError(f"{image} would be drawn over {target}, which is read; draw to another file or folder")
     return targets
+
+
+def _refuse_json_over(options: argparse.Namespace, targets: dict[Path, Path]) -> None:
+    """Raises InputError where the JSON would be written over what is read, or where a picture is drawn."""
+    if options.json in (None, "-"):
+        return
+    out = Path(options.json)
+    given = [Path(one) for one in (options.model, options.boxes, options.detector) if one is not None]
+    if _identity(out) in {_identity(path) for path in (*options.images, *given)} - {None}:
+        raise InputError(f"{out} is read; write the JSON to another file")
+    if out.resolve() in {target.resolve() for target in targets.values()}:
+        raise InputError(f"{out} is drawn to; write the JSON to another file")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import cv2
 import numpy as np
@@ -16,6 +17,8 @@ from danet.errors import InputError
 from danet.files import write_beside
 from danet.opencv_name import opencv_name
 
+UTF8 = "utf-8-sig"
+"""Windows tools begin files with a byte order mark."""
 MAX_BOXES_CHARACTERS = 64 << 20
 """A million boxes; parsed JSON takes some ten times its text's memory."""
 
@@ -28,7 +31,7 @@ def read_boxes(source: str) -> Any:
     """
     name = "standard input" if source == "-" else source
     try:
-        with contextlib.nullcontext(sys.stdin) if source == "-" else Path(source).open(encoding="utf-8") as file:
+        with _standard_input() if source == "-" else Path(source).open(encoding=UTF8) as file:
             text = file.read(MAX_BOXES_CHARACTERS + 1)
         content = None if len(text) > MAX_BOXES_CHARACTERS else json.loads(text)
     except OSError as error:
@@ -38,6 +41,13 @@ def read_boxes(source: str) -> Any:
     if len(text) > MAX_BOXES_CHARACTERS:
         raise InputError(f"{name}: more than {MAX_BOXES_CHARACTERS} characters of boxes; give the pictures in parts")
     return content
+
+
+def _standard_input() -> contextlib.AbstractContextManager[TextIO]:
+    """Left open; its text is UTF-8 also where the system's is not."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding=UTF8)
+    return contextlib.nullcontext(sys.stdin)
 
 
 def boxes_for(content: Any, image: Path) -> Any:
@@ -56,6 +66,9 @@ def boxes_for(content: Any, image: Path) -> Any:
     for key in (str(image), image.name):
         if key in content:
             return content[key]
+    for key, boxes in content.items():
+        if Path(key) == image:  # ./a.jpg, or a/b.jpg on Windows: a Path has lost how it was written
+            return boxes
     names = ", ".join(name[:80] for name in list(content)[:5])
     raise InputError(f"boxes: no entry for {image}; the file has {names or 'none'}")
 

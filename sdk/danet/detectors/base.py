@@ -69,8 +69,8 @@ def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
     Raises:
         DetectorError: another shape, scores that do not fit, coordinates beyond what can be cropped.
     """
-    boxes, scores = found if _is_pair(found) else (found, None)
     try:
+        boxes, scores = found if _is_pair(found) else (found, None)
         edges = np.asarray(boxes if boxes is not None else (), np.float64)
         edges = edges if edges.size else edges.reshape(0, 4)
         values = np.ones(len(edges)) if scores is None else np.asarray(scores, np.float64)
@@ -86,10 +86,10 @@ def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
 
 
 def _is_pair(found: Any) -> bool:
-    """Whether these are boxes and scores; a tuple of two boxes has numbers, not boxes, in its first item."""
-    if not (isinstance(found, tuple) and len(found) == 2 and np.ndim(found[1]) == 1):
+    """Whether these are boxes and scores, and not a tuple of two boxes."""
+    if not (isinstance(found, tuple) and len(found) == 2):
         return False
-    return found[0] is None or len(found[0]) == 0 or np.ndim(found[0]) == 2
+    return not all(isinstance(one, tuple | list | np.ndarray) and np.shape(one) == (4,) for one in found)
 
 
 def as_detector(detector: Detector | DetectFunction) -> Detector:

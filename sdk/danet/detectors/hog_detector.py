@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,11 @@ class HogDetector:
         self._smallest = smallest
         self._stride = stride
         self._pyramid_step = pyramid_step
-        self._hog = cv2.HOGDescriptor()
+        # the default descriptor but for the number of levels: with its 64 a fine pyramid would end before the near view
+        levels = max(64, math.ceil(math.log(1 / smallest) / math.log(pyramid_step)) + 2)
+        window, block, cell = (64, 128), (16, 16), (8, 8)
+        norm = cv2.HOGDescriptor_L2Hys
+        self._hog = cv2.HOGDescriptor(window, block, cell, cell, 9, 1, -1.0, norm, 0.2, True, levels, False)
         self._hog.setSVMDetector(np.array(cv2.HOGDescriptor.getDefaultPeopleDetector(), np.float32))
 
     def detect(self, frame: Any) -> Detections:

@@ -23,7 +23,9 @@ REFERENCE_HEIGHT = 256.0
 """Pixels: a person is thought to be scaled to this height where keypoints are smoothed (the crop's height)."""
 DEFAULT_SMOOTHING = OneEuroSettings()
 NEEDED = 4
-"""Sure keypoints without which a pose is no sighting."""
+"""Sure keypoints without which a pose is no sighting; all where a model has fewer."""
+LEAST_KEYPOINTS = 2
+"""That a model must have: a person's size is taken from them."""
 DETECTED_IOU = 0.4
 """IoU of expected and detected box from which they are of one person."""
 DETECTED_EASE = 0.5
@@ -238,9 +240,13 @@ class Tracker:
     def _sightings(self, poses: Poses) -> dict[int, Sighting]:
         """The usable poses, by row."""
         sure = (poses.scores >= self.settings.keypoint_score) & np.isfinite(poses.keypoints).all(2)
+        keypoints = poses.keypoints.shape[1]
+        if keypoints < LEAST_KEYPOINTS:
+            raise InputError(f"poses of {keypoints} keypoint, expected {LEAST_KEYPOINTS} or more to follow persons by")
         known = [crop.track is not None and crop.detected is not None for crop in self._crops]
         ease = np.where(known, DETECTED_EASE, 1.0)
-        usable = (poses.person_scores >= ease * self.settings.pose_score) & (sure.sum(1) >= ease * NEEDED)
+        enough = sure.sum(1) >= ease * min(NEEDED, keypoints)
+        usable = enough & (poses.person_scores >= ease * self.settings.pose_score)
         return {
             int(row): Sighting(
                 poses.keypoints[row].astype(np.float64),

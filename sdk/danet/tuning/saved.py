@@ -97,7 +97,8 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
     """Keep a tuning where `find_tuning` looks for it, whole or not at all; gives the place.
 
     Beside the model; in the user's cache folder for an embedded model, whose folder belongs to the
-    installed package, and where the model's folder cannot be written.
+    installed package, where the model's folder cannot be written, and where that holds the tuning of another backend or
+    CPU.
 
     Raises:
         OSError: neither can be written.
@@ -105,6 +106,8 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
     """
     places = places_to_keep(model)
     for place in places:
+        if place != places[-1] and _is_of_another(place, tuning):
+            continue
         try:
             with write_beside(place) as temporary:
                 temporary.write_text(tuning.to_json(), encoding="utf-8")
@@ -114,6 +117,16 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
         else:
             break
     return place
+
+
+def _is_of_another(place: Path, tuning: Tuning) -> bool:
+    """Whether what is kept there holds for another backend or CPU, where it is still of use."""
+    try:
+        kept = _read(place).situation
+    except (DanetError, OSError):
+        return False
+    new = tuning.situation
+    return (kept.backend, kept.cpu, kept.features) != (new.backend, new.cpu, new.features)
 
 
 def places_to_keep(model: Path) -> list[Path]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from numbers import Real
 from typing import Any, Protocol, TypeVar
 
 from danet.errors import InputError
@@ -43,7 +44,7 @@ Connect = Callable[[], Capture]
 
 @dataclass(frozen=True)
 class Limits:
-    """Times in seconds, above 0; `math.inf`: no limit.
+    """Times in seconds, above 0 (pauses may be 0); `math.inf`: no limit.
 
     Raises:
         InputError: what is no such number.
@@ -63,7 +64,8 @@ class Limits:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (isinstance(value, int | float) and value > 0):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if not (number and (value > 0 or (value == 0 and field.name.endswith("retry_s")))):
                 raise InputError(f"{field.name} is {value!r}, expected seconds above 0; math.inf: no limit")
 
 

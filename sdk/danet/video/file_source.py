@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -28,8 +29,11 @@ SHORT = 5
 """Frames fewer than stated are nothing to report: encoders and containers count the last ones differently."""
 READ_S = 30.0
 """A file behind an address may take this long for a frame."""
-FILES_BEHIND = ("http://", "https://")
-"""Addresses that may be of files which end without having stated their length; others are of streams."""
+FINITE_SCHEMES = ("http", "https")
+"""A camera or a file may be behind these; other addresses are of streams."""
+COUNTED = (".avi", ".m4v", ".mov", ".mp4")
+"""Files that state how many frames they hold. Of others OpenCV's count is duration times rate, and a longer sound
+counts in that."""
 
 
 class FileSource:
@@ -144,7 +148,8 @@ class FileSource:
     def _ended(self, count: int, timeline: Timeline) -> None:
         missing = self._missing_part()
         if count == 0:
-            raise SourceError(f"{self.name}: none of its frames can be decoded ({missing or 'OpenCV gives no reason'})")
+            silent = f"nothing came for more than {ATTEMPTS_S:g} s" if self._stalled else "OpenCV gives no reason"
+            raise SourceError(f"{self.name}: none of its frames can be decoded ({missing or silent})")
         if missing and count != self.frames:
             raise SourceError(f"{self.name}: cut off: {missing}; it ends after frame {count - 1}")
         if self._address is not None:
@@ -162,10 +167,14 @@ class FileSource:
         ends = f"{self.name}: the connection ended after frame {count - 1}"
         if self._stalled:
             raise SourceError(f"{ends}: nothing came for more than {ATTEMPTS_S:g} s")
-        if self.frames is not None and count < self.frames - SHORT and timeline.steady:
-            raise SourceError(f"{ends}, where {self.frames} frames are stated; was it lost, or the file cut off?")
-        if self.frames is None and not address.lower().startswith(FILES_BEHIND):
+        parts = urlsplit(address)
+        if self.frames is None and parts.scheme.lower() not in FINITE_SCHEMES:
             raise SourceError(f"{ends}; a stream that states no length has no end of its own")
+        counted = parts.path.lower().endswith(COUNTED) and timeline.steady and not self.corrupt
+        if counted and self.frames is not None and count < self.frames - SHORT:
+            raise SourceError(
+                f"{ends}, where {self.frames} frames are stated; was it lost, or is the file cut off or trimmed?"
+            )
 
     def _missing_part(self) -> str | None:
         try:
@@ -203,6 +212,8 @@ class FileSource:
 def _size(path: Path) -> int:
     try:
         status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise SourceError(f"{path}: a folder, not a video file")
         if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for its writer
             raise SourceError(f"{path}: not a regular file; a video is read more than once, so save it to one")
         with path.open("rb"):

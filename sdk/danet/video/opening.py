@@ -19,7 +19,7 @@ import numpy as np
 from danet.errors import InputError, SourceError
 from danet.video.camera_source import open_camera, open_stream
 from danet.video.capture_thread import Limits
-from danet.video.file_source import FileSource
+from danet.video.file_source import FINITE_SCHEMES, FileSource
 from danet.video.folder_source import PICTURE_FPS, FolderSource, is_picture, natural_key, pictures_in
 from danet.video.frame import Source
 from danet.video.iterable_source import IterableSource
@@ -30,8 +30,6 @@ from danet.video.paced_capture import PacedCapture
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 """Two letters at least: C:// is a drive."""
-FINITE_SCHEMES = ("http", "https")
-"""A camera or a file may be behind these; its frame count tells."""
 
 
 def open_source(
@@ -97,7 +95,7 @@ def _device(source: Any) -> int | str | None:
         text = str(os.fspath(source))
         if isinstance(source, str) and text.isdecimal():
             return int(text)
-        return text if re.fullmatch(r"/dev/video\d+", text) or _is_character_device(text) else None
+        return text if re.fullmatch(r"/dev/(video\d+|v4l/.+)", text) or _is_character_device(text) else None
     if isinstance(source, bool):
         raise InputError(f"source {source}, expected a file, a camera's index, an address, a folder or an iterable")
     try:
@@ -130,7 +128,7 @@ def _address(address: str, live: bool | None, limits: Limits | None) -> Source:
         return FileSource(Path(unquote(parts.path)))
     if live is None and parts.scheme.lower() in FINITE_SCHEMES:
         found = FileSource(address)
-        if found.frames is not None:
+        if found.frames is not None:  # a camera states none
             return found
         found.close()
     return FileSource(address) if live is False else open_stream(address, limits)

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from danet_benchmarks.report.compare import Comparison, Verdict, compare
 from danet_benchmarks.report.comparison_table import print_comparison
-from danet_benchmarks.results import Report, Row, Speed, Spread
+from danet_benchmarks.results import UNKNOWN, Report, Row, Speed, Spread
 
 
 @pytest.fixture
@@ -190,6 +190,19 @@ def test_a_row_that_fails_now(old: Report) -> None:
     assert comparison.regressed
     assert not compare(broken, broken).regressed  # as before
     assert not compare(broken, old).regressed
+
+
+def test_a_model_that_cannot_be_read_any_more(old: Report) -> None:
+    case = old.rows[0].case
+    unread = replace(old.rows[0], speed=None, accuracy=None, error="damaged")
+    for known in ({"name": "another"}, {"file": "another.xml"}):  # a file's own name is not known where it is not read
+        row = replace(unread, case=replace(case, precision=UNKNOWN, batch=1, **known))
+        comparison = compare(old, replace(old, rows=(row,)))
+        assert comparison.failed == ((case, "damaged"),)
+        assert comparison.regressed
+    for other in ({"backend": "tflite"}, {"name": "another", "file": "another.xml"}):
+        row = replace(unread, case=replace(case, precision=UNKNOWN, **other))
+        assert not compare(old, replace(old, rows=(row,))).regressed
 
 
 def test_a_row_that_was_measured_less(old: Report) -> None:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from tests.faults.cases import GOLDEN
 
 from danet.backends.base import BackendOptions
@@ -37,6 +40,22 @@ def test_inputs_that_are_no_pixels(kind: int, shape: list[int | str], told: str,
         load_model(tmp_path / "m.onnx", None, BackendOptions())
 
 
+class Recorded:
+    """A session that notes that it was run."""
+
+    def __init__(self, session: Any, number: int, used: set[int]) -> None:
+        self._session, self._number, self._used = session, number, used
+
+    def run(self, *given: Any) -> Any:
+        self._used.add(self._number)
+        return self._session.run(*given)
+
+
+def test_calls_with_a_thread_each_share_a_session() -> None:
+    backend = load_model(GOLDEN / "tiny.onnx", None, BackendOptions(threads=2)).backend
+    assert len(backend.side_by_side(2)._idle) == 1  # type: ignore[attr-defined]
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts this process's threads in /proc")
 def test_calls_side_by_side_have_threads_of_their_own() -> None:
     def threads() -> int:
@@ -50,6 +69,19 @@ def test_calls_side_by_side_have_threads_of_their_own() -> None:
     with ThreadPoolExecutor(5) as pool:  # more calls than sessions
         for found, crops in zip(pool.map(beside.run, images), images, strict=True):
             np.testing.assert_allclose(found, backend.run(crops), atol=1e-5)
+    used: set[int] = set()
+    for number, session in enumerate(list(beside._idle)):  # type: ignore[attr-defined]
+        beside._idle[number] = Recorded(session, number, used)  # type: ignore[attr-defined]
+    together = threading.Barrier(3)
+
+    def run(crops: NDArray[np.uint8]) -> None:
+        together.wait(10)
+        beside.run(crops)
+
+    with ThreadPoolExecutor(3) as pool:
+        for _ in range(5):
+            list(pool.map(run, images[:3]))
+    assert used == {0, 1, 2}
     beside.close()
     with pytest.raises(BackendError, match="the model is closed"):
         beside.run(images[0])

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +80,50 @@ def test_boxes_by_picture(danet: Danet, tiny_ir: Path, scene_file: Path, portrai
     outcome = danet("infer", tiny_ir, portrait, scene_file, "--boxes", tmp_path / "by-name.json", "--json", "-")
     assert [len(persons_of(outcome.out, picture)) for picture in (0, 1)] == [1, 2]
     assert persons_of(outcome.out, 1)[0]["box"] == [10, 10, 90, 200]
+
+
+def test_boxes_by_a_path_as_it_was_given(
+    danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(scene_file.parent)
+    given = f"./{scene_file.name}"  # as find gives it; a Path has lost the dot
+    content = json.dumps({"./other.png": [], f".//{scene_file.name}": [[10, 10, 90, 200]]})
+    (tmp_path / "boxes.json").write_text(content, encoding="utf-8-sig")  # as Windows tools write it
+    outcome = danet("infer", tiny_ir, given, "--boxes", tmp_path / "boxes.json", "--json", "-")
+    assert persons_of(outcome.out)[0]["box"] == [10, 10, 90, 200]
+
+
+def test_standard_input_is_utf_8_whatever_the_system(tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "Zürich.png"
+    picture.write_bytes(scene_file.read_bytes())
+    line = [Path(sys.executable).with_name("danet"), "infer", tiny_ir, picture, "--boxes", "-", "--json", "-"]
+    text = json.dumps({picture.name: [[10, 10, 90, 200]]}, ensure_ascii=False).encode()
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(line, input=text, capture_output=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["images"][0]["persons"][0]["box"] == [10, 10, 90, 200]
+
+
+def test_json_is_written_over_nothing_that_is_read_or_drawn(
+    danet: Danet, tiny_ir: Path, scene_file: Path, boxes_file: Path, tmp_path: Path
+) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(scene_file.read_bytes())
+    (tmp_path / "link.xml").symlink_to(tiny_ir)
+    before = [path.read_bytes() for path in (picture, boxes_file, tiny_ir)]
+    for out in (picture, boxes_file, tmp_path / "link.xml"):
+        outcome = danet("infer", tiny_ir, picture, "--boxes", boxes_file, "--json", out)
+        assert f"{out} is read; write the JSON to another file" in outcome.error()
+    assert [path.read_bytes() for path in (picture, boxes_file, tiny_ir)] == before
+    drawn = danet("infer", tiny_ir, picture, "--draw", tmp_path / "a.png", "--json", tmp_path / "b" / ".." / "a.png")
+    assert "is drawn to; write the JSON to another file" in drawn.error()
+
+
+def test_a_format_of_no_boxes_is_refused(danet: Danet, tiny_ir: Path, scene_file: Path) -> None:
+    done = danet("infer", tiny_ir, scene_file, "--box-format", "xywh")
+    assert done.status == 2
+    assert "--box-format xywh without --boxes" in done.err
+    assert danet("infer", tiny_ir, scene_file, "--threshold", "nan").status == 2
 
 
 def test_box_format(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:

@@ -56,6 +56,11 @@ def test_boxes_that_are_none_are_left_out() -> None:
     [
         (([BOX, BOX], [0.5]), "2 boxes and scores of shape"),
         ([[*BOX, 0.9, 1.0]], "shape"),
+        ((5, [0.5]), "cannot be used"),
+        ((iter([]), [0.9]), "cannot be used"),
+        (([BOX, BOX[:3]], [0.9, 0.8]), "cannot be used"),
+        ((BOX, [0.9]), r"boxes of shape \(4,\)|4 boxes and scores of shape \(1,\)"),
+        ((np.zeros((1, 2, 4)), [0.9]), r"boxes of shape \(1, 2, 4\)"),
         (BOX, "shape"),
         ("boxes", "cannot be used"),
         ([[0, 0, 5e6, 5]], "within 1000000"),

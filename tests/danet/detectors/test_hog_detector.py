@@ -116,6 +116,28 @@ def test_threads_agree(walking: dict[int, NDArray[np.uint8]]) -> None:
             np.testing.assert_array_equal(got.boxes, want.boxes)
 
 
+def test_a_fine_pyramid_reaches_the_near_view() -> None:
+    # 64 levels, OpenCV's default, of 1.02 would end at persons 3.5 times as tall as the smallest
+    for smallest, step in ((0.1, 1.02), (0.2, 1.01), (0.02, 1.05), (0.2, 1.1)):
+        detector = HogDetector(smallest=smallest, pyramid_step=step)
+        assert step ** (detector._hog.nlevels - 1) * smallest >= 1
+    scene = render_scene(19)
+    tall = scene.boxes[iou(HogDetector().detect(scene.image).boxes, scene.boxes).max(0).argmax()]
+    picture = cv2.copyMakeBorder(scene.image, 300, 300, 0, 0, cv2.BORDER_REPLICATE)
+    person = tall[None] + np.array((0, 300, 0, 300))
+    assert 0.4 < (tall[3] - tall[1]) / len(picture) < 0.6
+    assert iou(HogDetector(smallest=0.1, pyramid_step=1.02).detect(picture).boxes, person).max() > 0.5
+
+
+def test_the_descriptor_is_the_default_but_for_its_levels() -> None:
+    ours, default = HogDetector()._hog, cv2.HOGDescriptor()
+    for name in ("winSize", "blockSize", "blockStride", "cellSize", "nbins", "derivAperture", "histogramNormType"):
+        assert getattr(ours, name) == getattr(default, name), name
+    assert ours.getWinSigma() == default.getWinSigma()
+    for name in ("L2HysThreshold", "gammaCorrection", "nlevels", "signedGradient"):
+        assert getattr(ours, name) == getattr(default, name), name
+
+
 @pytest.mark.parametrize(
     "options",
     [{"smallest": 0}, {"smallest": 1.5}, {"stride": 5}, {"pyramid_step": 1}, {"score_threshold": 2}],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,6 +223,24 @@ def test_few_sure_keypoints_fall_back_on_boxes(world: World, person: Person) -> 
         result = tracker.update(poses)
     assert result.ids is not None
     assert result.ids.tolist() == [1]
+
+
+def test_models_of_few_keypoints(world: World, person: Person) -> None:
+    few = [5, 11, 16]  # a shoulder, a hip, an ankle
+    tracker = Tracker(TrackerSettings(), None)
+    for index in range(4):
+        world.persons = {1: person(300 + 2 * index, 240)}
+        found = world.detect() if tracker.detection_due else None
+        poses = world.infer(tracker.boxes(SIZE, index / FPS, found))
+        names = tuple(poses.names[row] for row in few)
+        three = replace(poses, keypoints=poses.keypoints[:, few], scores=poses.scores[:, few], names=names, skeleton=())
+        result = tracker.update(three)
+    assert result.ids is not None
+    assert result.ids.tolist() == [1]
+    tracker.boxes(SIZE, 1.0, world.detect())
+    one = replace(three, keypoints=three.keypoints[:, :1], scores=three.scores[:, :1], names=names[:1])
+    with pytest.raises(InputError, match="poses of 1 keypoint, expected 2 or more"):
+        tracker.update(one)
 
 
 def test_scores_below_the_threshold_start_nobody(world: World, person: Person) -> None:

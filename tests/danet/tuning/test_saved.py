@@ -73,6 +73,20 @@ def test_a_folder_that_cannot_be_written(
     assert find_tuning(model, "openvino").tuning == tuning
 
 
+def test_the_tuning_of_another_backend_or_cpu_stays(model: Path, tuning_of: TuningOf, cache: Path) -> None:
+    mine = tuning_of(model)
+    for other in ({"backend": "onnxruntime"}, {"cpu": "another"}, {"features": ("another",)}):
+        theirs = replace(mine, situation=replace(mine.situation, **other))
+        beside(model).write_text(theirs.to_json())
+        place = save_tuning(mine, model)
+        assert place == in_cache(model)
+        assert beside(model).read_text() == theirs.to_json()
+        assert find_tuning(model, "openvino").tuning == mine
+    older = replace(mine, situation=replace(mine.situation, backend_version="1.0"))
+    beside(model).write_text(older.to_json())
+    assert save_tuning(mine, model) == beside(model)  # which is of no more use
+
+
 def test_nowhere_to_write(model: Path, tuning_of: TuningOf, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     embedded = embedded_model("danet72")

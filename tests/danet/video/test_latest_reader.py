@@ -433,7 +433,14 @@ def test_limits_may_be_without_end() -> None:
         open_stream("rtsp://127.0.0.1:1/x", endless)
 
 
-@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, "5", None])
+def test_limits_of_numpy_and_pauses_of_nothing() -> None:
+    assert Limits(open_s=np.float32(5), stall_s=np.int64(5)).stall_s == 5
+    assert Limits(first_retry_s=0, longest_retry_s=0).first_retry_s == 0
+    with pytest.raises(InputError, match="open_s is 0, expected"):
+        Limits(open_s=0)
+
+
+@pytest.mark.parametrize("value", [-1.0, math.nan, "5", None, True])
 def test_limits_that_are_no_times(value: Any) -> None:
     for name in ("open_s", "stall_s", "give_up_s", "first_retry_s", "longest_retry_s"):
         with pytest.raises(InputError, match=f"{name} is .*, expected seconds above 0"):

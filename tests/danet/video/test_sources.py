@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -303,6 +304,17 @@ def test_a_file_behind_an_address(tmp_path: Path) -> None:
         source.close()
 
 
+def test_an_estimated_count_is_no_lost_connection(tmp_path: Path) -> None:
+    # Matroska states a duration, in which a longer sound counts
+    write_cv2(tmp_path / "a.mkv", 40, "mp4v")
+    with served(tmp_path) as place, open_source(f"http://{place}/a.mkv") as source:
+        assert isinstance(source, FileSource)
+        source.frames = 60
+        assert len(list(source)) == 40
+        (note,) = source.notes
+        assert "it states 60 frames and gives 40" in note
+
+
 def test_a_lost_connection_is_no_end(tmp_path: Path) -> None:
     path = write_cv2(tmp_path / "a.avi", 60, "MJPG")
     found: list[int] = []
@@ -342,6 +354,7 @@ def test_the_end_of_a_stream_without_a_length(
             numbers(source)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="device files as Linux has them")
 def test_a_camera_by_a_lasting_name(tmp_path: Path) -> None:
     link = tmp_path / "usb-camera-video-index0"
     link.symlink_to("/dev/null")  # a character device, as cameras are
@@ -350,6 +363,10 @@ def test_a_camera_by_a_lasting_name(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(SourceError, match=r"pipe\.mp4: not a regular file"):
         open_source(tmp_path / "pipe.mp4")
+    with pytest.raises(SourceError, match=r"camera /dev/v4l/by-id/gone cannot be opened: there is no /dev/v4l"):
+        open_source("/dev/v4l/by-id/gone")
+    with pytest.raises(SourceError, match="a folder, not a video file"):
+        FileSource(tmp_path)
 
 
 def test_an_error_of_what_is_played_like_a_camera_is_raised() -> None:
