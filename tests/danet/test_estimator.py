@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,7 +17,7 @@ from danet.backends.base import LoadedModel
 from danet.crop import crop_persons
 from danet.decode import decode
 from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
-from danet.estimator import LOOKAHEAD, PoseEstimator
+from danet.estimator import LOOKAHEAD, PoseEstimator, _kept
 from danet.model_spec import DecoderSpec, ModelSpec
 from danet.poses import Poses
 from danet.tuning.settings import Settings
@@ -524,6 +525,28 @@ def test_a_stream_may_use_its_buffers_again(monkeypatch: pytest.MonkeyPatch) -> 
         second_is_there.clear()
         for one, poses in zip(expected, estimator.stream(frames), strict=True):
             same(poses, one)
+
+
+def test_what_a_stream_keeps_is_its_own() -> None:
+    class Foreign:
+        """As PyTorch's tensors on the CPU: its `__array__` shares memory and knows no `copy`."""
+
+        def __init__(self, data: NDArray[np.uint8]) -> None:
+            self.data = data
+
+        def __array__(self, dtype: Any = None) -> NDArray[np.uint8]:
+            return self.data
+
+    buffer = np.zeros((4, 6, 3), np.uint8)
+    boxes = [[1, 2, 3, 4]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kept = [_kept(given) for given in (buffer, Foreign(buffer), memoryview(buffer), boxes, tuple(boxes))]
+    buffer[:] = 9
+    boxes[0][0] = 9
+    assert [int(np.asarray(one).max()) for one in kept] == [0, 0, 0, 4, 4]
+    assert _kept(None) is None
+    assert _kept([[1, 2], [3]]) == [[1, 2], [3]]  # to be refused in its turn
 
 
 def test_neighbouring_frames_are_in_the_network_at_once() -> None:

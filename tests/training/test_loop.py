@@ -286,6 +286,18 @@ def run(config: TrainConfig, folder: Path, stop_at: int | None = None) -> Traine
     return trainer
 
 
+def test_a_run_with_frozen_modules_goes_on(config: TrainConfig, tmp_path: Path) -> None:
+    frozen = replace(config, frozen=("stem", "stages.0"), optimizer="muon", checkpoint_minutes=0.0)
+    expected = run(frozen, tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(frozen, tmp_path / "killed", 12)
+    resumed = run(frozen, tmp_path / "killed")
+    assert not differing(expected.state(), resumed.state())
+    changed = differing(trainer_of(frozen).model.state_dict(), resumed.model.state_dict())
+    assert changed
+    assert not [name for name in changed if name.startswith(("/stem.", "/stages.0."))]
+
+
 # in the first phase, in its first step, at its end, in the second phase
 @pytest.mark.parametrize(
     "stop_at", [12, pytest.param(4, marks=pytest.mark.long), pytest.param(20, marks=pytest.mark.long), 36]
