@@ -36,12 +36,24 @@ def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     once = tuple(dict.fromkeys(trials))
     found = once
     for depth in range(1, max((len(trial.path.resolve().parts) for trial in once), default=0)):
-        times = Counter(trial.case for trial in found)
+        alike = _alike([trial.case for trial in found], once)
         found = tuple(
-            _with_folder(whole, depth) if times[named.case] > 1 else named
+            _with_folder(whole, depth) if named.case in alike else named
             for whole, named in zip(once, found, strict=True)
         )
     return found
+
+
+def _alike(cases: Sequence[Case], trials: Sequence[Trial]) -> set[Case]:
+    """Cases that stand for more than one trial, or that would if a file of their name could be read."""
+    times = Counter(cases)
+    unread = {_place(case) for case in cases if case.precision == UNKNOWN}
+    files = Counter(place for place, _ in {(_place(case), one.path) for case, one in zip(cases, trials, strict=True)})
+    return {case for case in cases if times[case] > 1 or (_place(case) in unread and files[_place(case)] > 1)}
+
+
+def _place(case: Case) -> tuple[str, str, str]:
+    return case.file, case.kind, case.backend
 
 
 def _with_folder(trial: Trial, depth: int) -> Trial:

@@ -85,8 +85,11 @@ class Evaluator:
             references = {one.path for one in self._runs if one.backend == "torch"}
             itself = candidate.backend == "torch" and candidate.path == candidate.checkpoint
             missing += candidate.checkpoint not in references and not itself
-        boxes = self._detections.count(self._dataset.pictures) if self._detections else len(self._dataset.persons)
-        return boxes * missing
+        return self._boxes * missing
+
+    @property
+    def _boxes(self) -> int:
+        return self._detections.count(self._dataset.pictures) if self._detections else len(self._dataset.persons)
 
     def judge(self, tell: Tell, candidate: Candidate) -> Judged:
         """Run a candidate, and its reference where that has not run before.
@@ -136,7 +139,9 @@ class Evaluator:
                 # by what its decoder and padding come to: a checkpoint is also the reference of others
                 spec = estimator.spec
                 decoded = replace(candidate, decoder=spec.decoder.refinement, box_padding=spec.box_padding)
-                if decoded not in self._runs:
+                if decoded in self._runs:
+                    tell(self._boxes)  # which `persons_to_run` has promised
+                else:
                     self._runs[decoded] = spec, run(estimator, self._dataset, self._detections, tell)
             self._runs[candidate] = self._runs[decoded]
         return self._runs[candidate]

@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.commands.pictures import boxes_for, read_boxes
-from danet.errors import InputError
+from danet.errors import InputError, SourceError
 from danet.frame import as_boxes, read_picture
 from danet.opencv_name import opencv_name
 from danet.scenes.scene import render_scene
 from danet.video.container import PLAYLISTS, is_playlist
+from danet.video.file_source import FileSource
+from danet.video.frame import Frame
 from danet_evaluation.coco import KeypointDataset, Picture
 from danet_evaluation.rendered import FIRST_SEED, FRAME_SIZE, MAX_PERSONS, RenderedPicture
 
@@ -78,18 +80,25 @@ class CountedVideo:
     """Frames of a video file by their number, decoded in order; fast where they are asked for in rising order."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._open()
-
-    def _open(self) -> None:
-        self._video = cv2.VideoCapture(opencv_name(str(self._path), InputError))
-        self._next = 0
+        self._source = FileSource(path)
+        self._frames = iter(self._source)
+        self._last: Frame | None = None
 
     def count(self) -> int:
-        """How many there are, by decoding all that are left."""
-        while self._video.grab():
-            self._next += 1
-        return self._next
+        """How many there are up to the end or to where the file is cut off, by decoding them all.
+
+        Raises:
+            InputError: none can be decoded.
+        """
+        count = 0
+        try:
+            for _ in self._source:
+                count += 1
+        except SourceError as error:
+            if count == 0:
+                raise InputError(str(error)) from error
+        self._frames, self._last = iter(self._source), None
+        return count
 
     def frame(self, number: int) -> NDArray[np.uint8]:
         """The frame (H, W, 3) uint8 BGR.
@@ -97,16 +106,14 @@ class CountedVideo:
         Raises:
             InputError: the video has no such frame.
         """
-        if number < self._next:
-            self._video.release()
-            self._open()
-        while self._next < number and self._video.grab():
-            self._next += 1
-        read, frame = self._video.read()
-        if not read or self._next != number:
-            raise InputError(f"{self._path}: frame {number} cannot be decoded; cut the video or name another")
-        self._next += 1
-        return np.asarray(frame, np.uint8)
+        if self._last is not None and number < self._last.index:
+            self._frames, self._last = iter(self._source), None
+        try:
+            while self._last is None or self._last.index < number:
+                self._last = next(self._frames)
+        except (StopIteration, SourceError):
+            raise InputError(f"{self._source.name}: it has no frame {number} that can be decoded") from None
+        return self._last.image
 
 
 @dataclass(frozen=True)
@@ -169,15 +176,15 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     """
     if path.is_file() and path.suffix.lower() not in PLAYLISTS and is_playlist(path):
         raise InputError(f"{path}: no video but a playlist, which names other files; expected a video")
-    stated = _stated_count(path)
     if boxes is None:
-        numbers = np.linspace(0, _readable(path, stated) - 1, frames).round().astype(int)
+        numbers = np.linspace(0, _readable(path, _stated_count(path)) - 1, frames).round().astype(int)
         return [Candidate(VideoFrame(path, number), None, path.name) for number in np.unique(numbers).tolist()]
     content = read_boxes(str(boxes))
-    video = CountedVideo(path)
+    try:
+        video = CountedVideo(path)
+    except SourceError as error:
+        raise InputError(str(error)) from error
     count = video.count()
-    if count == 0:
-        raise InputError(f"{path}: none of its frames can be decoded; give another video")
     known = range(count)
     if isinstance(content, dict):
         known = sorted(int(key) for key in content if key.isdecimal() and len(key) < 10 and int(key) < count)  # type: ignore[assignment]

@@ -49,10 +49,11 @@ def write_beside(path: Path) -> Iterator[Path]:
     """
     refuse_folder(path)
     if _is_pipe_or_device(path):
-        with tempfile.TemporaryDirectory(prefix="danet-") as folder, _named(path):
+        with tempfile.TemporaryDirectory(prefix="danet-") as folder:
             temporary = Path(folder) / path.name
             yield temporary
-            with temporary.open("rb") as source, path.open("wb") as target:
+            # appended: /dev/stdout may be a file that others have written to
+            with temporary.open("rb") as source, path.open("ab", buffering=0) as target:
                 shutil.copyfileobj(source, target)
         return
     with scratch_beside(path) as scratch:
@@ -68,7 +69,8 @@ def _is_pipe_or_device(path: Path) -> bool:
         mode = path.stat().st_mode
     except OSError:
         return False
-    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or str(path.absolute().parent) in ("/dev", "/dev/fd")
+    by_name = stat.S_ISREG(mode) and str(path.absolute().parent) in ("/dev", "/dev/fd")
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode) or by_name
 
 
 @contextlib.contextmanager

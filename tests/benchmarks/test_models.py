@@ -104,6 +104,11 @@ def test_files_of_one_name_in_folders_of_one_name() -> None:
         ("m (v2/export)", "v2/export/m.xml"),
         ("m (v3)", "v3/m.xml"),
     ]
+    # the same names where one of them cannot be read any more, so that a baseline fits
+    unread = [
+        Trial(Case("m", "danet", "m.xml", "openvino", "?" if n == 1 else "FP32", 8, 2), p) for n, p in enumerate(paths)
+    ]
+    assert [trial.case.file for trial in distinct(unread)] == [trial.case.file for trial in told]
 
 
 def test_only_openvino_gets_the_default_hints(tiny_onnx: Path, preparation: Preparation) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from danet.errors import InputError
+from danet.video import file_source
 from danet_calibration.candidates import (
     Candidate,
     VideoFrame,
@@ -114,11 +115,20 @@ def test_boxes_are_of_the_frames_that_are_counted(half_rate: Path, tmp_path: Pat
             assert shown(one) == pytest.approx(one.box[3] - 10, abs=2)
 
 
-def test_crops_of_a_counted_video_are_cut_in_its_order(half_rate: Path, tmp_path: Path) -> None:
-    content = {str(number): [[0, 0, 9, 9]] for number in range(30)}
+def test_a_counted_video_is_decoded_once_in_its_order(
+    half_rate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {str(number): [[0, 0, 9, 9], [0, 0, 8, 8]] for number in range(30)}
     found = video_candidates(half_rate, written(tmp_path / "boxes.json", content), 100)
-    ordered = in_reading_order(choose(found, 30, seed=1))
-    assert [one.picture.number for one in ordered] == list(range(30))  # type: ignore[attr-defined]
+    ordered = in_reading_order(choose(found, 60, seed=1))
+    assert [one.picture.number for one in ordered] == [number // 2 for number in range(60)]  # type: ignore[attr-defined]
+    opened: list[Path] = []
+    open_file = file_source.open_file
+    monkeypatch.setattr(file_source, "open_file", lambda path: opened.append(path) or open_file(path))
+    assert [shown(one) for one in ordered] == pytest.approx(
+        [number // 2 for number in range(60)], abs=4
+    )  # MPEG-4's greys lag
+    assert len(opened) <= 1  # two persons of a frame do not begin anew
 
 
 def test_boxes_of_a_video(video: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import stat
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -259,12 +258,13 @@ def test_pipes_and_devices_are_written_to_and_stay(tmp_path: Path) -> None:
     pipe, null = tmp_path / "pipe.json", tmp_path / "null"
     os.mkfifo(pipe)
     null.symlink_to("/dev/null")
-    reader = ThreadPoolExecutor(1).submit(pipe.read_text)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     for path in (pipe, null):
         with write_beside(path) as temporary:
             assert temporary.suffix == path.suffix
             temporary.write_text("content")
-    assert reader.result(timeout=10) == "content"
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert null.is_symlink()
     assert sorted(one.name for one in tmp_path.iterdir()) == ["null", "pipe.json"]
@@ -275,7 +275,8 @@ def test_standard_output_by_its_file_name(tmp_path: Path) -> None:
     program = "from pathlib import Path; from danet.files import write_beside\n"
     program += "with write_beside(Path('/dev/stdout')) as path: path.write_text('content')"
     before = Path("/dev/stdout").is_symlink()
-    with (tmp_path / "out").open("w") as out:
+    (tmp_path / "out").write_text("before ")
+    with (tmp_path / "out").open("a") as out:
         subprocess.run([sys.executable, "-c", program], stdout=out, check=True, timeout=60)
-    assert (tmp_path / "out").read_text() == "content"
+    assert (tmp_path / "out").read_text() == "before content"
     assert Path("/dev/stdout").is_symlink() == before

@@ -561,6 +561,16 @@ def whole(dataset: KeypointDataset) -> str:
     return f"{dataset.name}, {len(dataset.persons)} persons"
 
 
+def test_best_weights_of_a_run_before_its_data_were_counted(
+    config: TrainConfig, coco_folder: Path, tmp_path: Path
+) -> None:
+    dataset, trainer = load_split(coco_folder, "val"), trainer_of(config)
+    metrics = (Metric("AP", 0.9, dataset.name, "annotated boxes"),)
+    spec = replace(trainer.spec, input_size=config.phases[0].input_size, metrics=metrics)
+    save_checkpoint(tmp_path / BEST, trainer.averaged_network(), spec)
+    assert Validator(dataset, tmp_path, resumed=True).best == {config.phases[0].input_size: 0.9}
+
+
 @pytest.mark.parametrize("other_data", [False, True])
 def test_best_weights_of_another_run_are_not_to_be_beaten(
     config: TrainConfig, coco_folder: Path, other_data: bool, tmp_path: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,7 +86,7 @@ def compare(old: Report, new: Report) -> Comparison:
     pairs = [(before[row.case], row) for row in new.rows if row.case in before]
     failed = [(after.case, after.error) for one, after in pairs if _was_fine(one) and after.error]
     gone = [row for row in old.rows if row.case not in {after.case for _, after in pairs} and _was_fine(row)]
-    failed += [(row.case, error) for row in gone if (error := _unread(row.case, new))]
+    failed += [(row.case, error) for row in gone if (error := _unread(row.case, new, before))]
     drift = Drift(max(old.machine.noise, new.machine.noise, LEAST_NOISE), pace_change(old.machine, new.machine))
     return Comparison(
         changes=tuple(change for pair in pairs for change in _changes(*pair, drift)),
@@ -112,9 +112,11 @@ def pace_change(old: Machine, new: Machine) -> float:
     return max(old.work_ms, new.work_ms) / min(old.work_ms, new.work_ms) - 1
 
 
-def _unread(case: Case, new: Report) -> str | None:
-    """Why the model of a case, in that backend, could not even be made cases of."""
+def _unread(case: Case, new: Report, before: Mapping[Case, Row]) -> str | None:
+    """Why the model of a case, in that backend, could not even be made cases of, where it could be before."""
     for row in new.rows:
+        if row.case in before:
+            continue
         same = row.case.name == case.name or row.case.file == case.file
         if row.case.precision == UNKNOWN and same and (row.case.kind, row.case.backend) == (case.kind, case.backend):
             return row.error

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -63,14 +65,20 @@ def boxes_for(content: Any, image: Path) -> Any:
         return content
     if not isinstance(content, dict):
         raise InputError(f"boxes: a JSON {type(content).__name__}, expected a list of boxes or an object of lists")
-    for key in (str(image), image.name):
+    for key in (str(image), *_spellings(image), image.name):
         if key in content:
             return content[key]
-    for key, boxes in content.items():
-        if Path(key) == image:  # ./a.jpg, or a/b.jpg on Windows: a Path has lost how it was written
-            return boxes
     names = ", ".join(name[:80] for name in list(content)[:5])
     raise InputError(f"boxes: no entry for {image}; the file has {names or 'none'}")
+
+
+def _spellings(image: Path) -> Iterator[str]:
+    """Other ways to write a path, which a Path has lost: ./a.jpg for a.jpg, and slashes on Windows."""
+    text = image.as_posix()
+    yield text
+    if not image.is_absolute():
+        yield f"./{text}"
+        yield f".{os.sep}{image}"
 
 
 def write_picture(picture: NDArray[np.uint8], path: Path) -> None:

@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> int:
 
     path = model_path(options.model, options.backend)
     if options.save:
-        places_to_keep(path)  # where there is none, a minute of measuring is spared
+        places_to_keep(path, options.backend or "")  # where there is none, a minute of measuring is spared
     persons = tuple(sorted(set(options.persons)))
     most_moved = MOST_MOVED if options.max_moved is None else options.max_moved
     plan = Plan(persons, options.seconds, tuple(dict.fromkeys(options.threads)), most_moved)

@@ -89,7 +89,7 @@ def _is_pair(found: Any) -> bool:
     """Whether these are boxes and scores, and not a tuple of two boxes."""
     if not (isinstance(found, tuple) and len(found) == 2):
         return False
-    return not all(isinstance(one, tuple | list | np.ndarray) and np.shape(one) == (4,) for one in found)
+    return [np.shape(one) for one in found] != [(4,), (4,)]
 
 
 def as_detector(detector: Detector | DetectFunction) -> Detector:

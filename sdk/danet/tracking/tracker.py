@@ -242,10 +242,10 @@ class Tracker:
         sure = (poses.scores >= self.settings.keypoint_score) & np.isfinite(poses.keypoints).all(2)
         keypoints = poses.keypoints.shape[1]
         if keypoints < LEAST_KEYPOINTS:
-            raise InputError(f"poses of {keypoints} keypoint, expected {LEAST_KEYPOINTS} or more to follow persons by")
+            raise InputError(f"poses of {keypoints} keypoints, expected {LEAST_KEYPOINTS} or more to follow persons by")
         known = [crop.track is not None and crop.detected is not None for crop in self._crops]
         ease = np.where(known, DETECTED_EASE, 1.0)
-        enough = sure.sum(1) >= ease * min(NEEDED, keypoints)
+        enough = sure.sum(1) >= np.maximum(ease * min(NEEDED, keypoints), LEAST_KEYPOINTS)
         usable = enough & (poses.person_scores >= ease * self.settings.pose_score)
         return {
             int(row): Sighting(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from danet.cache_folder import cache_folder
+from danet.cpu import read_cpu
 from danet.embedded import is_embedded
 from danet.errors import DanetError, ModelFileError
 from danet.files import write_beside
@@ -51,16 +52,19 @@ def beside(model: Path) -> Path:
     return model.with_name(model.name + SUFFIX)
 
 
-def in_cache(model: Path) -> Path | None:
+def in_cache(model: Path, backend: str) -> Path | None:
     """The tuning's place in the user's cache folder; None where the user has no home.
 
     The cache, not the configuration: to lose the file costs a minute of measuring. The name holds a
-    hash of the model's path, so that a copy of the model elsewhere, in a test say, is not affected.
+    hash of the model's path, so that a copy of the model elsewhere, in a test say, is not affected, of the backend, and
+    of this CPU, since machines may share a home.
     """
     folder = cache_folder()
     if folder is None:
         return None
-    name = hashlib.sha256(os.fsencode(model.resolve())).hexdigest()[:16]
+    cpu = read_cpu()
+    parts = (os.fsencode(model.resolve()), backend.encode(), cpu.name.encode(), *map(str.encode, cpu.features))
+    name = hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
     return folder / "tuning" / f"{model.stem}-{name}{SUFFIX}"
 
 
@@ -70,16 +74,18 @@ def find_tuning(model: Path, backend: str) -> FoundTuning:
     Where several hold, the latest: the folder of one that was kept beside the model may have become read-only since.
     """
     held: list[tuple[str, FoundTuning]] = []
-    first_refusal: FoundTuning | None = None
+    refused: list[tuple[bool, FoundTuning]] = []
     try:
-        places = _places(model)
+        places = _places(model, backend)
     except OSError as error:
         return FoundTuning(f"not looked for: {error}")
     for place in places:
+        other = False
         try:
             if not place.is_file():  # raises where a folder above it may not be searched
                 continue
             tuning = _read(place)
+            other = tuning.situation.backend != backend
             reason = _refusal(tuning, model, read_situation(backend))
         except (DanetError, OSError) as error:
             reason = " ".join(str(error).split())
@@ -87,27 +93,29 @@ def find_tuning(model: Path, backend: str) -> FoundTuning:
             if reason is None:
                 held.append((tuning.measured_at, FoundTuning(f"from {place}", place, tuning)))
                 continue
-        first_refusal = first_refusal or FoundTuning(f"{place} is not used: {reason}", place)
+        refused.append((other, FoundTuning(f"{place} is not used: {reason}", place)))
     if held:
         return max(held, key=lambda one: one[0])[1]
-    return first_refusal or FoundTuning("none; danet tune MODEL --save measures and keeps one")
+    if refused:  # that one is another backend's says least
+        return min(refused, key=lambda one: one[0])[1]
+    return FoundTuning("none; danet tune MODEL --save measures and keeps one")
 
 
 def save_tuning(tuning: Tuning, model: Path) -> Path:
     """Keep a tuning where `find_tuning` looks for it, whole or not at all; gives the place.
 
     Beside the model; in the user's cache folder for an embedded model, whose folder belongs to the
-    installed package, where the model's folder cannot be written, and where that holds the tuning of another backend or
-    CPU.
+    installed package, where the model's folder cannot be written, and where that holds this file's tuning for another
+    backend or CPU.
 
     Raises:
         OSError: neither can be written.
         ModelFileError: there is no such place.
     """
-    places = places_to_keep(model)
+    places = places_to_keep(model, tuning.situation.backend)
+    if _is_of_another(places[0], tuning):
+        places.reverse()
     for place in places:
-        if place != places[-1] and _is_of_another(place, tuning):
-            continue
         try:
             with write_beside(place) as temporary:
                 temporary.write_text(tuning.to_json(), encoding="utf-8")
@@ -120,22 +128,23 @@ def save_tuning(tuning: Tuning, model: Path) -> Path:
 
 
 def _is_of_another(place: Path, tuning: Tuning) -> bool:
-    """Whether what is kept there holds for another backend or CPU, where it is still of use."""
+    """Whether what is kept there holds for this file with another backend or CPU, where it is still of use."""
     try:
-        kept = _read(place).situation
+        found = _read(place)
     except (DanetError, OSError):
         return False
-    new = tuning.situation
-    return (kept.backend, kept.cpu, kept.features) != (new.backend, new.cpu, new.features)
+    kept, new = found.situation, tuning.situation
+    elsewhere = (kept.backend, kept.cpu, kept.features) != (new.backend, new.cpu, new.features)
+    return elsewhere and found.model_sha256 == tuning.model_sha256
 
 
-def places_to_keep(model: Path) -> list[Path]:
+def places_to_keep(model: Path, backend: str) -> list[Path]:
     """The places where a tuning may be kept, the first one to be tried first.
 
     Raises:
         ModelFileError: there is none.
     """
-    places = _places(model)
+    places = _places(model, backend)
     if not places:
         raise ModelFileError(
             f"{model}: no place to keep a tuning: the model is embedded, and there is no cache folder (no home folder, "
@@ -144,8 +153,8 @@ def places_to_keep(model: Path) -> list[Path]:
     return places
 
 
-def _places(model: Path) -> list[Path]:
-    cached = in_cache(model)
+def _places(model: Path, backend: str) -> list[Path]:
+    cached = in_cache(model, backend)
     own = [] if is_embedded(model) else [beside(model)]
     return own if cached is None else [*own, cached]
 

@@ -67,6 +67,7 @@ class Limits:
             number = isinstance(value, Real) and not isinstance(value, bool)
             if not (number and (value > 0 or (value == 0 and field.name.endswith("retry_s")))):
                 raise InputError(f"{field.name} is {value!r}, expected seconds above 0; math.inf: no limit")
+            object.__setattr__(self, field.name, float(value))  # of NumPy's numbers threads cannot wait for all
 
 
 class Listener(Protocol):
@@ -114,7 +115,7 @@ class CaptureThread(threading.Thread):
             if self._session():
                 pause = self._limits.first_retry_s
             self.stopping.wait(min(pause, threading.TIMEOUT_MAX))
-            pause = min(2 * pause, self._limits.longest_retry_s)
+            pause = min(max(2 * pause, AGAIN_S), self._limits.longest_retry_s)
 
     def _session(self) -> bool:
         """From connecting to losing the connection; whether there was any frame."""

@@ -31,9 +31,10 @@ READ_S = 30.0
 """A file behind an address may take this long for a frame."""
 FINITE_SCHEMES = ("http", "https")
 """A camera or a file may be behind these; other addresses are of streams."""
-COUNTED = (".avi", ".m4v", ".mov", ".mp4")
-"""Files that state how many frames they hold. Of others OpenCV's count is duration times rate, and a longer sound
-counts in that."""
+ESTIMATED = (".flv", ".m2ts", ".mkv", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv")
+"""Files of which OpenCV's count is duration times rate, and a longer sound counts in that; others state it."""
+SKIPPED = 64
+"""Most frames that are lost at a damaged place: reads may fail for so many packets before one succeeds."""
 
 
 class FileSource:
@@ -158,8 +159,10 @@ class FileSource:
         notes = ["it states no length: whether it was all there cannot be told"] if lengthless else []
         notes += [f"damaged places that were skipped: {self.corrupt}"] if self.corrupt else []
         # where the rate varies, the stated count is only duration times a nominal rate
-        if self.frames is not None and count < self.frames - SHORT and timeline.steady:
-            notes.append(f"it states {self.frames} frames and gives {count}: damaged, or trimmed without re-encoding")
+        if self.frames is not None and count < self.frames - SHORT and (timeline.steady or self._address):
+            lost = "the connection lost, " if self._address else ""
+            why = f"{lost}damaged, or trimmed without re-encoding"
+            notes.append(f"it states {self.frames} frames and gives {count}: {why}")
         self.notes = tuple(f"{self.name}: {note}" for note in notes)
 
     def _refuse_broken_off(self, address: str, count: int, timeline: Timeline) -> None:
@@ -170,8 +173,8 @@ class FileSource:
         parts = urlsplit(address)
         if self.frames is None and parts.scheme.lower() not in FINITE_SCHEMES:
             raise SourceError(f"{ends}; a stream that states no length has no end of its own")
-        counted = parts.path.lower().endswith(COUNTED) and timeline.steady and not self.corrupt
-        if counted and self.frames is not None and count < self.frames - SHORT:
+        counted = timeline.steady and not parts.path.lower().endswith(ESTIMATED)
+        if counted and self.frames is not None and count + SKIPPED * self.corrupt < self.frames - SHORT:
             raise SourceError(
                 f"{ends}, where {self.frames} frames are stated; was it lost, or is the file cut off or trimmed?"
             )

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from danet.commands.pictures import boxes_for
 from danet.detectors import opening
 from danet.detectors.base import Detections
 from danet.embedded import PORTRAIT_BOX
@@ -87,10 +88,12 @@ def test_boxes_by_a_path_as_it_was_given(
 ) -> None:
     monkeypatch.chdir(scene_file.parent)
     given = f"./{scene_file.name}"  # as find gives it; a Path has lost the dot
-    content = json.dumps({"./other.png": [], f".//{scene_file.name}": [[10, 10, 90, 200]]})
+    content = json.dumps({scene_file.name[1:]: [], f"./{scene_file.name}": [[10, 10, 90, 200]]})
     (tmp_path / "boxes.json").write_text(content, encoding="utf-8-sig")  # as Windows tools write it
     outcome = danet("infer", tiny_ir, given, "--boxes", tmp_path / "boxes.json", "--json", "-")
     assert persons_of(outcome.out)[0]["box"] == [10, 10, 90, 200]
+    both = {"a.jpg": "name", "./x/a.jpg": "path"}
+    assert [boxes_for(both, Path(path)) for path in ("x/a.jpg", "y/a.jpg", "a.jpg")] == ["path", "name", "name"]
 
 
 def test_standard_input_is_utf_8_whatever_the_system(tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_models_of_few_keypoints(world: World, person: Person) -> None:
     assert result.ids.tolist() == [1]
     tracker.boxes(SIZE, 1.0, world.detect())
     one = replace(three, keypoints=three.keypoints[:, :1], scores=three.scores[:, :1], names=names[:1])
-    with pytest.raises(InputError, match="poses of 1 keypoint, expected 2 or more"):
+    with pytest.raises(InputError, match="poses of 1 keypoints, expected 2 or more"):
         tracker.update(one)
 
 

@@ -68,7 +68,7 @@ def test_a_folder_that_cannot_be_written(
     monkeypatch.setattr(saved, "write_beside", refusing)
     tuning = tuning_of(model)
     place = save_tuning(tuning, model)
-    assert place == in_cache(model)
+    assert place == in_cache(model, "openvino")
     assert place.is_relative_to(cache)
     assert find_tuning(model, "openvino").tuning == tuning
 
@@ -79,12 +79,37 @@ def test_the_tuning_of_another_backend_or_cpu_stays(model: Path, tuning_of: Tuni
         theirs = replace(mine, situation=replace(mine.situation, **other))
         beside(model).write_text(theirs.to_json())
         place = save_tuning(mine, model)
-        assert place == in_cache(model)
+        assert place == in_cache(model, "openvino")
         assert beside(model).read_text() == theirs.to_json()
         assert find_tuning(model, "openvino").tuning == mine
-    older = replace(mine, situation=replace(mine.situation, backend_version="1.0"))
-    beside(model).write_text(older.to_json())
-    assert save_tuning(mine, model) == beside(model)  # which is of no more use
+    for useless in (
+        replace(mine, situation=replace(mine.situation, backend_version="1.0")),
+        replace(mine, situation=replace(mine.situation, cpu="another"), model_sha256="0" * 64),
+    ):
+        beside(model).write_text(useless.to_json())
+        assert save_tuning(mine, model) == beside(model)
+
+
+def test_the_tuning_of_another_backend_gives_way_where_there_is_no_cache(
+    model: Path, tuning_of: TuningOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tuning_of(model)
+    beside(model).write_text(replace(mine, situation=replace(mine.situation, backend="onnxruntime")).to_json())
+    (model.parent / "file").write_text("")
+    monkeypatch.setenv("DANET_CACHE_DIR", str(model.parent / "file" / "cache"))  # cannot be made
+    assert save_tuning(mine, model) == beside(model)
+    assert find_tuning(model, "openvino").tuning == mine
+
+
+def test_the_reason_that_is_told_is_of_the_same_backend(model: Path, tuning_of: TuningOf, cache: Path) -> None:
+    mine = tuning_of(model)
+    beside(model).write_text(replace(mine, situation=replace(mine.situation, backend="onnxruntime")).to_json())
+    place = in_cache(model, "openvino")
+    assert place is not None
+    place.parent.mkdir(parents=True)
+    place.write_text(replace(mine, situation=replace(mine.situation, backend_version="1.0")).to_json())
+    assert "measured with backend version 1.0" in find_tuning(model, "openvino").note
+    assert in_cache(model, "onnxruntime") != place
 
 
 def test_nowhere_to_write(model: Path, tuning_of: TuningOf, cache: Path) -> None:
@@ -103,14 +128,14 @@ def test_no_home(monkeypatch: pytest.MonkeyPatch, tuning_of: TuningOf) -> None:
     monkeypatch.setattr(Path, "home", homeless)
     model = embedded_model("danet72")
     assert model is not None
-    assert in_cache(model) is None
+    assert in_cache(model, "openvino") is None
     assert find_tuning(model, "openvino").tuning is None
     with pytest.raises(ModelFileError, match="no home folder"):
         save_tuning(tuning_of(model), model)
 
 
 def test_a_copy_of_the_model_elsewhere_is_not_affected(model: Path, tuning_of: TuningOf, tmp_path: Path) -> None:
-    place = in_cache(model)
+    place = in_cache(model, "openvino")
     assert place is not None
     place.parent.mkdir(parents=True)
     place.write_text(tuning_of(model).to_json())
@@ -150,7 +175,7 @@ def test_of_another_model_file(model: Path, tuning_of: TuningOf, suffix: str) ->
 
 def test_where_the_one_beside_does_not_hold_the_cache_may(model: Path, tuning_of: TuningOf) -> None:
     tuning = tuning_of(model)
-    place = in_cache(model)
+    place = in_cache(model, "openvino")
     assert place is not None
     place.parent.mkdir(parents=True)
     place.write_text(tuning.to_json())
@@ -161,7 +186,7 @@ def test_where_the_one_beside_does_not_hold_the_cache_may(model: Path, tuning_of
 @pytest.mark.parametrize("later", ["beside", "cache"])
 def test_of_two_that_hold_the_later_one(model: Path, tuning_of: TuningOf, later: str) -> None:
     """A folder that has become read-only holds an older one."""
-    cached = in_cache(model)
+    cached = in_cache(model, "openvino")
     assert cached is not None
     cached.parent.mkdir(parents=True)
     places = {"beside": beside(model), "cache": cached}
