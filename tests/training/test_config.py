@@ -117,7 +117,7 @@ def test_refused(tmp_path: Path, text: str, message: str) -> None:
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.toml")), ids=lambda path: path.stem)
 def test_our_own_recipes(path: Path) -> None:
     config = load_config(path)
-    assert training_spec(config).box_padding == 1.25
+    assert training_spec(config).box_padding == (1.15 if path.stem == "danet72_embedded_last" else 1.25)
     assert training_spec(config).input_size == config.phases[-1].input_size == (256, 192)
     if path.stem.startswith("coco_"):  # the paper, section IV-A
         assert (config.learning_rate, config.optimizer, config.total_samples) == (3e-4, "adam", 28_000_000)
