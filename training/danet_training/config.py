@@ -116,7 +116,8 @@ class TrainConfig:
     going on from trained weights in small batches: statistics of a few persons can make a layer's response explode."""
     frozen: tuple[str, ...] = ()
     """Modules whose weights and statistics stay those of the start's weights, such as "stem" and "stages.0". Where all
-    in front of them are frozen too, nothing is propagated back through them: with these two a CPU takes two thirds of the time."""
+    in front of them are frozen too, nothing is propagated back through them: with these two a CPU needs two thirds of
+    the time."""
     bf16: bool = True
     """Mixed precision, where the device computes in bfloat16."""
     seed: int = 0
