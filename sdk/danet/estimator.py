@@ -330,6 +330,8 @@ def _pair(given: Any) -> FrameAndBoxes:
 
 def _kept(given: Any) -> Any:
     """What stays as it is when the caller writes the next frame into the same array, buffer or list."""
+    if hasattr(given, "getbands"):  # a picture of Pillow, to be refused in its turn
+        return given
     if isinstance(given, np.ndarray | memoryview | bytearray | list | tuple) or hasattr(given, "__array__"):
         with suppress(Exception):  # what no array can be made of is refused in its turn
             return np.asarray(given).copy()  # PyTorch's __array__ knows no `copy`, of which np.array warns

@@ -546,6 +546,9 @@ def test_what_a_stream_keeps_is_its_own() -> None:
     boxes[0][0] = 9
     assert [int(np.asarray(one).max()) for one in kept] == [0, 0, 0, 4, 4]
     assert _kept(None) is None
+    pillow = Foreign(buffer)
+    pillow.getbands = lambda: ("R", "G", "B")  # type: ignore[attr-defined]
+    assert _kept(pillow) is pillow  # as `infer` takes it, which refuses it
     assert _kept([[1, 2], [3]]) == [[1, 2], [3]]  # to be refused in its turn
 
 

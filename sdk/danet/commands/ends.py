@@ -35,19 +35,25 @@ def signals_end() -> Iterator[None]:
     """Let SIGTERM end the block as Ctrl-C does, and neither get lost, where nobody else handles them.
 
     While the first is being tidied up after, SIGTERM once more changes nothing. Ctrl-C once more, or another signal
-    than the first, ends the tidying: somebody has watched it for long enough.
+    than the first, ends the tidying: somebody has watched it for long enough. A block that SIGTERM has ended leaves it
+    ignored: on its way out the process would else be killed by the next one, with another exit status.
     """
     in_main = threading.current_thread() is threading.main_thread()
     mine = [number for number, (usual, _) in _ENDS.items() if in_main and signal.getsignal(number) == usual]
     raising = _Raising()
+    usual = {number: _ENDS[number][0] for number in mine}
     try:
         for number in mine:
             signal.signal(number, raising.end)
         yield
+    except TerminatedError:
+        if signal.SIGTERM in usual:
+            usual[signal.SIGTERM] = signal.SIG_IGN
+        raise
     finally:
         try:
-            for number in mine:
-                signal.signal(number, _ENDS[number][0])
+            for number, handler in usual.items():
+                signal.signal(number, handler)
         finally:
             raising.disarm()
 
@@ -57,20 +63,22 @@ class _Raising:
 
     def __init__(self) -> None:
         self._process = os.getpid()
-        self._error: type[BaseException] = TerminatedError
+        self._error: type[BaseException] | None = None
+        """Of the last signal."""
 
-    def end(self, number: int, _: FrameType | None) -> None:
+    def end(self, number: int, frame: FrameType | None) -> None:
+        again = self._error is TerminatedError
         self._error = _ENDS[number][1]
         self._arm()
-        if self._error is TerminatedError and _is_handled(TerminatedError):
-            return
+        if self._error is TerminatedError and (_is_handled(TerminatedError) or (again and _is_tidying(frame))):
+            return  # the alarm brings it again, should the first have got lost
         raise self._error
 
     def remind(self, _: int, frame: FrameType | None) -> None:
         # C code that asks Python for something may take any exception for "no" (PyErr_Clear), also one of these
         self._arm()
-        if not _is_handled(TerminatedError, KeyboardInterrupt, GeneratorExit) and not _is_in_finalizer(frame):
-            raise self._error
+        if not (_is_handled(TerminatedError, KeyboardInterrupt) or _is_tidying(frame)):
+            raise self._error or TerminatedError
 
     def _arm(self) -> None:
         """Set the alarm; not in a forked child, nor over an alarm that the program has set itself."""
@@ -94,8 +102,10 @@ def _is_handled(*kinds: type[BaseException]) -> bool:
     return error is not None
 
 
-def _is_in_finalizer(frame: FrameType | None) -> bool:
-    """Whether an object is being freed, as on the way out of functions that an exception ends."""
+def _is_tidying(frame: FrameType | None) -> bool:
+    """Whether a generator ends or an object is being freed, as on the way out of functions that an exception ends."""
+    if _is_handled(GeneratorExit):
+        return True
     while frame is not None and frame.f_code.co_name != "__del__":
         frame = frame.f_back
     return frame is not None

@@ -33,8 +33,6 @@ FINITE_SCHEMES = ("http", "https")
 """A camera or a file may be behind these; other addresses are of streams."""
 ESTIMATED = (".flv", ".m2ts", ".mkv", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv")
 """Files of which OpenCV's count is duration times rate, and a longer sound counts in that; others state it."""
-SKIPPED = 64
-"""Most frames that are lost at a damaged place: reads may fail for so many packets before one succeeds."""
 
 
 class FileSource:
@@ -174,7 +172,7 @@ class FileSource:
         if self.frames is None and parts.scheme.lower() not in FINITE_SCHEMES:
             raise SourceError(f"{ends}; a stream that states no length has no end of its own")
         counted = timeline.steady and not parts.path.lower().endswith(ESTIMATED)
-        if counted and self.frames is not None and count + SKIPPED * self.corrupt < self.frames - SHORT:
+        if counted and self.frames is not None and count + ATTEMPTS * self.corrupt < self.frames - SHORT:
             raise SourceError(
                 f"{ends}, where {self.frames} frames are stated; was it lost, or is the file cut off or trimmed?"
             )

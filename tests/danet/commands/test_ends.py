@@ -75,6 +75,22 @@ def test_a_second_sigterm_leaves_the_tidying_in_peace() -> None:
     assert outcome(body) == (143, "tidied\n", "danet: error: terminated\n")
 
 
+@pytest.mark.parametrize("frame", [LOOP, FINALIZER], ids=["generator", "finalizer"])
+def test_a_second_sigterm_leaves_generators_and_freed_objects_in_peace(frame: str) -> None:
+    # in their tidying nothing says yet that the first is being handled
+    again = "globals()['tidy'] = lambda tidy=tidy: (kill(signal.SIGTERM), tidy())\n    "
+    body = again + frame.format(first="kill(signal.SIGTERM)")
+    assert outcome(body) == (143, "tidied\n", "danet: error: terminated\n")
+
+
+def test_a_sigterm_after_the_end_does_not_change_the_status() -> None:
+    call = 'program.main(["work"])'
+    program = PROGRAM.format(body="kill(signal.SIGTERM)")
+    program = program.replace(f"sys.exit({call})", f"status = {call}\nkill(signal.SIGTERM)\nsys.exit(status)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (143, "danet: error: terminated\n")
+
+
 @pytest.mark.parametrize(
     ("first", "second", "status", "word"),
     [
@@ -102,6 +118,8 @@ try:
         os.kill(os.getpid(), signal.{name})
         time.sleep(60)
 except (KeyboardInterrupt, TerminatedError) as error:
+    if isinstance(error, TerminatedError):
+        assert signal.signal(signal.SIGTERM, signal.SIG_DFL) == signal.SIG_IGN  # it has had its way
     print(type(error).__name__, [signal.getsignal(number) for number in numbers] == before)
     print(signal.getitimer(signal.ITIMER_REAL))
 """

@@ -165,7 +165,7 @@ def test_what_is_not_a_video_is_refused(tmp_path: Path) -> None:
         (empty, "an empty file, not a video"),
         (text, "not a video that OpenCV can open (11 bytes)"),
         (cut, "not a video that OpenCV can open (its index (the moov box) is missing"),
-        (tmp_path, "Is a directory"),
+        (tmp_path, "a folder, not a video file"),
     ):
         with pytest.raises(SourceError) as caught:
             FileSource(path)
