@@ -90,11 +90,11 @@ def one_quantization(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(formats_module, "quantize_graph", remembering(graphs))
 
 
-def remembering(graphs: dict[str, Any]) -> Callable[..., Any]:
-    """`quantize_graph`, whose graphs are kept."""
+def remembering(graphs: dict[str, Any], *, anew: bool = False) -> Callable[..., Any]:
+    """`quantize_graph`, whose graphs are kept; with `anew` it makes them all, and leaves its statistics behind."""
 
     def quantized(model: Any, operations: Any, strategy: Any, calibration: Any, key: str, input_name: str) -> Any:
-        if key not in graphs:
+        if anew or key not in graphs:
             graphs[key] = quantize_graph(model, operations, strategy, calibration, key, input_name)
         return graphs[key].clone()
 
@@ -109,7 +109,7 @@ def proven_run(
     out = tmp_path_factory.mktemp("proven-run")
     request = Request(str(tiny_ir), out, data=DataChoice(proven_folder, samples=8), max_drop=LENIENT)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats_module, "quantize_graph", remembering(graphs))
+        patch.setattr(formats_module, "quantize_graph", remembering(graphs, anew=True))
         return quantize(request, Watch(Progress(disable=True)), lambda _: lambda _: None)
 
 
