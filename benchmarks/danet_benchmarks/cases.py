@@ -37,6 +37,8 @@ def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     found = once
     for depth in range(1, max((len(trial.path.resolve().parts) for trial in once), default=0)):
         alike = _alike([trial.case for trial in found], once)
+        if not alike:
+            break
         found = tuple(
             _with_folder(whole, depth) if named.case in alike else named
             for whole, named in zip(once, found, strict=True)

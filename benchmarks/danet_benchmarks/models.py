@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openvino as ov
 
-from danet.backends.registry import SUFFIXES
+from danet.backends.registry import SUFFIXES, readers
 from danet.embedded import embedded_model, embedded_names, is_embedded
 from danet.errors import InputError
 from danet.model_spec import Precision
@@ -19,8 +19,6 @@ from danet_benchmarks.results import Kind
 from danet_benchmarks.trial import PaperFigures
 
 EMBEDDED = "danet72"
-_READS = {"onnxruntime": (".onnx",), "openvino": (".onnx", ".xml")}
-"""By backend, suffixes beyond those that stand for it by themselves."""
 _EMBEDDED_TOO = ("tflite",)
 """Backends beside OpenVINO that the package has a file for."""
 
@@ -82,8 +80,7 @@ class Model:
 
 def opened_by(backend: str) -> tuple[str, ...]:
     """Suffixes of the files that a backend opens."""
-    own = {suffix for suffix, name in SUFFIXES.items() if name == backend}
-    return tuple(sorted({*own, *_READS.get(backend, ())}))
+    return tuple(sorted(suffix for suffix in SUFFIXES if backend in readers(suffix)))
 
 
 def embedded_default() -> Model:

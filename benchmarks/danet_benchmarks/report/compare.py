@@ -85,7 +85,8 @@ def compare(old: Report, new: Report) -> Comparison:
     before = {row.case: row for row in old.rows}
     pairs = [(before[row.case], row) for row in new.rows if row.case in before]
     failed = [(after.case, after.error) for one, after in pairs if _was_fine(one) and after.error]
-    gone = [row for row in old.rows if row.case not in {after.case for _, after in pairs} and _was_fine(row)]
+    now = {row.case for row in new.rows}
+    gone = [row for row in old.rows if row.case not in now and _was_fine(row)]
     failed += [(row.case, error) for row in gone if (error := _unread(row.case, new, before))]
     drift = Drift(max(old.machine.noise, new.machine.noise, LEAST_NOISE), pace_change(old.machine, new.machine))
     return Comparison(

@@ -106,11 +106,11 @@ class VideoWriter:
             time_s = 0.0 if self.frames == 0 else self._last_s + 1 / self._fps
         if not (math.isfinite(time_s) and time_s >= 0):
             raise InputError(f"time_s {time_s}, expected seconds from 0 on")
-        with _named(self.path):
-            self._check_space()
-            self._open(picture).write(self._fit(picture), time_s - (self._first_s if self.frames else time_s))
         if self.frames == 0:
             self._first_s = time_s
+        with _named(self.path):
+            self._check_space()
+            self._open(picture).write(self._fit(picture), time_s - self._first_s)
         self._last_s = max(time_s, self._last_s)
         self.frames += 1
 
