@@ -12,7 +12,6 @@ from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self, get_args
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from danet.forked import keep_in_children
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
 from danet.in_flight import in_flight
 from danet.model_spec import ModelSpec, Precision, Refinement, checked_padding
+from danet.opencv_threads import set_opencv_threads
 from danet.opened_model import OpenedModel, model_path, open_model
 from danet.poses import Poses
 from danet.shares import Work
@@ -130,7 +130,7 @@ class PoseEstimator:
         self._process = os.getpid()
         keep_in_children(self)
         if self.settings.threads is not None:
-            cv2.setNumThreads(self.settings.threads)
+            set_opencv_threads(self.settings.threads)
 
     def infer(self, frame: Any, boxes: Any = None) -> Poses:
         """The poses of the persons in one frame.

@@ -110,6 +110,27 @@ def test_a_forked_child_ends_by_sys_exit(file: str, request: pytest.FixtureReque
     assert done.returncode == 0, done.stderr
 
 
+FORK_AFTER_OPENCV = """
+import os, sys, time, cv2, numpy as np
+from danet import PoseEstimator
+
+cv2.setNumThreads(4)
+cv2.resize(cv2.cvtColor(np.zeros((2000, 3000, 3), np.uint8), cv2.COLOR_BGR2HSV), (4000, 3000))
+time.sleep(0.3)  # until the pool's threads sleep
+child = os.fork()
+if child == 0:
+    poses = PoseEstimator(sys.argv[1], threads=1).infer(np.zeros((200, 200, 3), np.uint8), [[0, 0, 90, 90]])
+    os._exit(0 if len(poses) == 1 and cv2.getNumThreads() == 1 else 3)
+{wait}sys.exit(os.waitstatus_to_exitcode(status))
+""".replace("{wait}", WAIT)
+
+
+@forks
+def test_a_child_with_one_thread_after_the_parent_used_opencv(tiny_ir: Path) -> None:
+    done = python(FORK_AFTER_OPENCV, tiny_ir)
+    assert done.returncode == 0, done.stderr
+
+
 FORK_WITH_DETECTOR = """
 import os, sys, time, numpy as np
 from pathlib import Path

@@ -180,6 +180,17 @@ def test_a_request_serves_one_call_at_a_time_and_waiting_calls_outlive_close() -
         pass
 
 
+def test_a_thread_that_holds_every_request_is_not_let_wait_for_itself() -> None:
+    pools = RequestPools(lambda size: [size, size], "own")
+    with pools.lend(1), pools.lend(1):  # as a signal's handler calls within a call
+        with pytest.raises(BackendError, match=r"own: called within a call of the same thread"), pools.lend(1):
+            pass
+        with pools.lend(2) as other:
+            assert other == 2
+    with pools.lend(1), pools.lend(1):  # both were given back
+        pass
+
+
 def test_requests_are_lent_in_the_order_of_the_calls() -> None:
     """A thread that gives back and asks again at once comes after those that wait."""
     pools = RequestPools(lambda size: [size], "own")

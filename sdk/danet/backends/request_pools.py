@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
@@ -20,12 +20,34 @@ class _Pool(Generic[Request]):
 
     def __init__(self) -> None:
         self.making = threading.RLock()  # a signal's handler may call within a call
-        self.made = False
+        self.made = 0
         self._lock = threading.RLock()
         self._free: list[Request] = []
         self._waiting: deque[queue.SimpleQueue[Request]] = deque()
+        self._held: Counter[int] = Counter()
 
-    def take(self) -> Request:
+    def fill(self, requests: list[Request]) -> None:
+        for request in requests:
+            self.give(request)
+        self.made = len(requests)
+
+    @contextmanager
+    def lend(self, name: str) -> Iterator[Request]:
+        me = threading.get_ident()
+        if self._held[me] == self.made:
+            raise BackendError(
+                f"{name}: called within a call of the same thread (by a signal's handler?), whose end it would wait "
+                "for; let the handler only take a note, or call in another thread"
+            )
+        request = self._take()
+        self._held[me] += 1
+        try:
+            yield request
+        finally:
+            self._held[me] -= 1
+            self.give(request)
+
+    def _take(self) -> Request:
         with self._lock:
             if self._free:
                 return self._free.pop()
@@ -74,15 +96,11 @@ class RequestPools(Generic[Key, Request]):
         """A request of a shape, nobody else's in the `with` block; waits while all are lent.
 
         Raises:
-            BackendError: after `close`.
+            BackendError: after `close`; in a thread that holds every request itself.
             Whatever `make` raises; the next call tries again.
         """
-        pool = self._made(key)
-        request = pool.take()
-        try:
+        with self._made(key).lend(self._name) as request:
             yield request
-        finally:
-            pool.give(request)
 
     def _made(self, key: Key) -> _Pool[Request]:
         with self._lock:
@@ -91,9 +109,7 @@ class RequestPools(Generic[Key, Request]):
             pool = self._pools.setdefault(key, _Pool())
         with pool.making:
             if not pool.made:
-                for request in list(self._make(key)):
-                    pool.give(request)
-                pool.made = True
+                pool.fill(list(self._make(key)))
         return pool
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.estimator import PoseEstimator
+from danet.opencv_threads import set_opencv_threads
 from danet.scenes.scene import render_scene
 from danet.tuning.rounds import Seconds
 
@@ -51,7 +52,7 @@ def opencv_threads() -> Iterator[int]:
     try:
         yield before
     finally:
-        cv2.setNumThreads(before)
+        set_opencv_threads(before)
 
 
 def infer_seconds(estimator: PoseEstimator, load: Load, count: int) -> float:
@@ -109,4 +110,4 @@ class Timing:
 
     def _set_threads(self) -> None:
         """OpenCV's are one number for the process: the last estimator that was opened has set it."""
-        cv2.setNumThreads(self._estimator.settings.threads or self._cores)
+        set_opencv_threads(self._estimator.settings.threads or self._cores)

@@ -81,7 +81,7 @@ class Listener(Protocol):
         """A frame is there."""
         ...
 
-    def failed(self, thread: CaptureThread, error: Exception) -> None:
+    def failed(self, thread: CaptureThread, error: BaseException) -> None:
         """Connecting or reading failed; it is tried again."""
         ...
 
@@ -121,7 +121,7 @@ class CaptureThread(threading.Thread):
         """From connecting to losing the connection; whether there was any frame."""
         try:
             capture = self._timed(self._connect, self._limits.open_s)
-        except Exception as error:
+        except BaseException as error:  # a maker's code may ask to exit, which would end this thread without a word
             self._listener.failed(self, error)
             return False
         try:
@@ -141,7 +141,7 @@ class CaptureThread(threading.Thread):
                 self.stopping.set()
                 self._listener.ended(self, error)
                 break
-            except Exception as error:
+            except BaseException as error:
                 self._listener.failed(self, error)
                 break
             if done and image is not None:

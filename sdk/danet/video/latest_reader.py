@@ -57,7 +57,7 @@ class LatestFrameReader:
         self._connect = connect
         self._news = threading.Condition()
         self._connections = 0
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._end: EOFError | None = None
         self._closed = False
         self._newest: Frame | None = None
@@ -138,6 +138,8 @@ class LatestFrameReader:
             )
         if self._thread.hangs():
             self._leave_behind()
+        elif not self._thread.is_alive() and not self._thread.stopping.is_set():
+            raise SourceError(f"{self.name}: opened in another process; a forked child opens its own")
 
     def _leave_behind(self) -> None:
         self._hung = [thread for thread in self._hung if thread.is_alive()]
@@ -169,7 +171,7 @@ class LatestFrameReader:
             self._count += 1
             self._news.notify_all()
 
-    def failed(self, thread: CaptureThread, error: Exception) -> None:
+    def failed(self, thread: CaptureThread, error: BaseException) -> None:
         """Called by the reading thread."""
         with self._news:
             if thread is self._thread:
@@ -203,5 +205,5 @@ class LatestFrameReader:
         self.close()
 
 
-def _text(error: Exception | None) -> str:
+def _text(error: BaseException | None) -> str:
     return str(error) if isinstance(error, DanetError) else f"{type(error).__name__}: {error}"

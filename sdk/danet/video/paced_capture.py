@@ -30,7 +30,7 @@ class PacedCapture:
         """
         try:
             frame = next(self._frames, None)
-        except Exception as error:  # an iterable of the user's own may raise anything; connecting anew is no help
+        except BaseException as error:  # an iterable of the user's own may raise anything; connecting anew is no help
             raise EOFError(str(error) or type(error).__name__) from error
         if frame is None:
             raise EOFError

@@ -88,7 +88,7 @@ class PosePipeline:
 
     def _run(self) -> Generator[FramePoses]:
         self._meter = Meter()
-        frames = iter(self.source) if self.source.live else read_ahead(self.source)
+        frames = iter(self.source) if self.source.live else read_ahead(self.source, lambda: self._stopped)
         try:
             for frame in frames:
                 if self._stopped:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import Empty, Full, Queue
 
 from danet.video.frame import Frame, Source
@@ -16,8 +16,8 @@ POLL_S = 0.1
 """How often a waiting thread looks whether it should end."""
 
 
-def read_ahead(source: Source) -> Iterator[Frame]:
-    """The frames of a source in order; an error of it is raised after the frames before it.
+def read_ahead(source: Source, stopped: Callable[[], bool]) -> Iterator[Frame]:
+    """The frames of a source in order, until `stopped`; an error of it is raised after the frames before it.
 
     The thread ends with this generator: when the source does, or when the generator is closed.
     """
@@ -45,18 +45,21 @@ def read_ahead(source: Source) -> Iterator[Frame]:
     reader = threading.Thread(target=read, name="danet-read-ahead", daemon=True)
     reader.start()
     try:
-        yield from _taken(queue, reader)
+        yield from _taken(queue, reader, stopped)
     finally:
         ended.set()
         reader.join(timeout=ENDING_S)  # one that waits in the source's code ends when that returns
 
 
-def _taken(queue: Queue[Frame | BaseException | None], reader: threading.Thread) -> Iterator[Frame]:
+def _taken(
+    queue: Queue[Frame | BaseException | None], reader: threading.Thread, stopped: Callable[[], bool]
+) -> Iterator[Frame]:
     while True:
         try:
             item = queue.get(timeout=POLL_S)
         except Empty:
-            if not reader.is_alive() and queue.empty():
+            # the source's code may not return before its next frame, if ever
+            if stopped() or (not reader.is_alive() and queue.empty()):
                 return
             continue
         if item is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +40,7 @@ class Camera:
     def __init__(self) -> None:
         self.steps: Queue[Step] = Queue()
         self.comeback: int | None = None
-        self.connections = self.released = self.taken = 0
+        self.connections = self.released = self.reads = self.taken = 0
         self.refuse: Exception | None = None
         self.gone = threading.Event()
 
@@ -49,6 +51,7 @@ class Camera:
         return self if self.comeback is None or self.connections == 1 else Steady(self)
 
     def read(self) -> tuple[bool, Any]:
+        self.reads += 1
         step = self.steps.get()
         self.taken += 1
         return step()
@@ -100,6 +103,16 @@ def eventually(condition: Callable[[], bool], seconds: float = 15) -> None:
         time.sleep(0.01)
 
 
+def once_asked(reader: LatestFrameReader, put: Callable[..., None], *values: Any) -> None:
+    """What a camera gives before anybody iterates is dropped."""
+
+    def wait() -> None:
+        eventually(lambda: reader._asked_for)
+        put(*values)
+
+    threading.Thread(target=wait).start()
+
+
 @pytest.fixture
 def camera() -> Iterator[Camera]:
     made = Camera()
@@ -132,7 +145,7 @@ def test_frames_come_in_order_with_the_time_of_their_arrival(camera: Camera, ope
     assert (reader.live, reader.frames, reader.fps, reader.name, reader.dropped) == (True, None, None, "porch", 0)
     frames = iter(reader)
     found = []
-    threading.Timer(0.2, camera.give, [0]).start()
+    once_asked(reader, camera.give, 0)
     for index in range(4):
         found.append(next(frames))
         camera.give(index + 1)
@@ -146,7 +159,7 @@ def test_frames_come_in_order_with_the_time_of_their_arrival(camera: Camera, ope
 def test_only_the_newest_frame_is_kept_and_the_others_are_counted(camera: Camera, open_reader: Open) -> None:
     reader = open_reader()
     frames = iter(reader)
-    threading.Timer(0.2, camera.give, [0]).start()
+    once_asked(reader, camera.give, 0)
     next(frames)
     camera.give(*range(1, 51))
     eventually(lambda: camera.steps.empty() and camera.taken == 51 and reader.dropped == 49)
@@ -158,19 +171,20 @@ def test_only_the_newest_frame_is_kept_and_the_others_are_counted(camera: Camera
 def test_count_and_time_begin_with_the_iteration(camera: Camera, open_reader: Open) -> None:
     reader = open_reader()
     camera.give(1, 2, 3)
-    eventually(lambda: camera.taken == 3)
-    threading.Timer(0.3, camera.give, [4]).start()
+    eventually(lambda: camera.reads == 4)
+    once_asked(reader, camera.give, 4)
     frame = next(iter(reader))
     assert (frame.index, frame.time_s, number_of(frame.image), reader.dropped) == (0, 0.0, 4, 0)
 
 
 def test_a_camera_that_cannot_be_opened_at_first(camera: Camera, open_reader: Open) -> None:
     camera.refuse = OSError("no such device")
+    once = replace(QUICK, first_retry_s=60, longest_retry_s=60)
     with pytest.raises(SourceError, match="porch: connecting raised OSError: no such device"):
-        open_reader()
+        open_reader(once)
     camera.refuse = SourceError("camera 0 cannot be opened: it sleeps")
     with pytest.raises(SourceError, match=r"^camera 0 cannot be opened: it sleeps$"):
-        open_reader()
+        open_reader(once)
     assert camera.connections == 2
 
 
@@ -220,7 +234,7 @@ def test_frames_of_one_moment_have_different_times(
     """The clock of some systems stands still for 16 ms."""
     reader = open_reader()
     frames = iter(reader)
-    threading.Timer(0.2, camera.give, [0]).start()
+    once_asked(reader, camera.give, 0)
     times = [next(frames).time_s]
     still = time.monotonic()
     monkeypatch.setattr(latest_reader, "time", SimpleNamespace(monotonic=lambda: still))
@@ -263,9 +277,9 @@ def lost(camera: Camera, kind: str) -> None:
 )
 def test_a_lost_camera_is_connected_anew(kind: str, told: str, camera: Camera, open_reader: Open) -> None:
     camera.comeback = 1
-    reader = open_reader(replace(QUICK, stall_s=1))
+    reader = open_reader(replace(QUICK, stall_s=1 if kind == "hangs" else 10))
     frames = iter(reader)
-    threading.Timer(0.2, camera.give, [0]).start()
+    once_asked(reader, camera.give, 0)
     before = next(frames)
     lost(camera, kind)
     start = time.monotonic()
@@ -283,11 +297,62 @@ def test_a_lost_camera_is_connected_anew(kind: str, told: str, camera: Camera, o
         eventually(lambda: camera.released == 1)  # as soon as the hung code returns
 
 
+@pytest.mark.parametrize("where", ["connect", "read"])
+def test_code_that_asks_to_exit_is_a_lost_camera(where: str, camera: Camera, open_reader: Open) -> None:
+    """A maker's SDK may; it would end the reading thread without a word."""
+    camera.comeback = 1
+    exits = [SystemExit(3)] if where == "connect" else []
+
+    def connect() -> Any:
+        if exits and camera.connections:
+            raise exits.pop()
+        return camera.connect()
+
+    reader = open_reader(connect=connect)
+    camera.throw(OSError("unplugged") if where == "connect" else SystemExit(3))
+    assert number_of(next(iter(reader)).image) == 1
+    assert reader.last_error == "SystemExit: 3"
+
+
+FORKED = """
+import math, os, time
+import numpy as np
+from danet.errors import SourceError
+from danet.video.capture_thread import Limits
+from danet.video.latest_reader import LatestFrameReader
+
+class Camera:
+    def read(self):
+        time.sleep(0.01)
+        return True, np.zeros((8, 8, 3), np.uint8)
+
+    def release(self): ...
+
+with LatestFrameReader(Camera, name="porch", limits=Limits(give_up_s=math.inf)) as reader:
+    next(iter(reader))
+    child = os.fork()
+    if child == 0:
+        try:
+            for _ in range(3):  # one may be at hand
+                next(iter(reader))
+            os._exit(3)
+        except SourceError as error:
+            os._exit(0 if str(error).startswith("porch: opened in another process") else 4)
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_reader_of_the_parent_in_a_forked_child() -> None:
+    done = python(FORKED)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_few_failing_reads_are_no_lost_camera(camera: Camera, open_reader: Open) -> None:
     reader = open_reader()
     frames = iter(reader)
     camera.fail(5)
-    threading.Timer(0.3, camera.give, [0]).start()
+    once_asked(reader, camera.give, 0)
     assert number_of(next(frames).image) == 0
     assert (reader.reconnects, camera.connections, reader.last_error) == (0, 1, None)
 
@@ -305,7 +370,7 @@ def test_connecting_is_tried_with_growing_pauses(camera: Camera, open_reader: Op
 
     reader._thread._connect = connect
     camera.throw(OSError("unplugged"))
-    camera.give(1)
+    once_asked(reader, camera.give, 1)
     assert number_of(next(iter(reader)).image) == 1
     pauses = np.diff(moments)
     assert reader.last_error == "OSError: still away"
@@ -316,7 +381,7 @@ def test_connecting_is_tried_with_growing_pauses(camera: Camera, open_reader: Op
 def test_giving_up_says_for_how_long(camera: Camera, open_reader: Open) -> None:
     reader = open_reader(replace(QUICK, give_up_s=1.5))
     frames = iter(reader)
-    threading.Timer(0.2, camera.give, [0]).start()
+    once_asked(reader, camera.give, 0)
     next(frames)
     camera.refuse = OSError("no route to host")
     camera.throw(OSError("cable pulled"))
@@ -324,8 +389,10 @@ def test_giving_up_says_for_how_long(camera: Camera, open_reader: Open) -> None:
     with pytest.raises(SourceError) as caught:
         next(frames)
     assert 1.4 < time.monotonic() - start < 15
-    assert str(caught.value).startswith("porch: no frame for 2 s, connected anew 0 times (OSError: no route to host)")
-    assert "check the camera" in str(caught.value)
+    assert re.match(
+        r"porch: no frame for \d+ s, connected anew 0 times \(OSError: no route to host\); check the camera",
+        str(caught.value),
+    )
     assert list(reader) == []  # closed
 
 
@@ -335,7 +402,7 @@ def test_a_camera_that_hangs_for_good_leaves_few_threads(camera: Camera, open_re
     for _ in range(30):
         camera.hang()
     start = time.monotonic()
-    with pytest.raises(SourceError, match=r"no frame for 2 s.*\(the camera's code hung\)"):
+    with pytest.raises(SourceError, match=r"no frame for \d+ s.*\(the camera's code hung\)"):
         next(iter(reader))
     assert time.monotonic() - start < 15
     assert camera.connections == MOST_HUNG + 1
@@ -397,7 +464,7 @@ def test_a_camera_may_say_that_there_will_be_no_more(camera: Camera, open_reader
         camera.give(3)
         camera.throw(EOFError())
 
-    threading.Timer(0.2, last).start()
+    once_asked(reader, last)
     assert [number_of(frame.image) for frame in reader] == [3]
     assert camera.connections == 1
 
@@ -411,22 +478,22 @@ def test_an_end_with_a_reason_is_an_error(camera: Camera, open_reader: Open) -> 
 
 def test_what_is_no_picture(camera: Camera, open_reader: Open) -> None:
     reader = open_reader()
-    threading.Timer(0.2, camera.steps.put, [lambda: (True, np.zeros((4, 4, 3), np.float32))]).start()
+    once_asked(reader, camera.steps.put, lambda: (True, np.zeros((4, 4, 3), np.float32)))
     with pytest.raises(InputError, match="frame of dtype float32"):
         next(iter(reader))
 
 
 def test_grey_cameras_give_three_channels(camera: Camera, open_reader: Open) -> None:
     reader = open_reader()
-    threading.Timer(0.2, camera.steps.put, [lambda: (True, numbered(6)[:, :, 0])]).start()
+    once_asked(reader, camera.steps.put, lambda: (True, numbered(6)[:, :, 0]))
     assert next(iter(reader)).image.shape == (96, 128, 3)
 
 
 def test_limits_may_be_without_end() -> None:
     camera = Camera()
-    camera.give(1)
     endless = Limits(*[math.inf] * 5)
     with LatestFrameReader(camera.connect, name="camera", limits=endless) as reader:
+        once_asked(reader, camera.give, 1)
         assert number_of(next(iter(reader)).image) == 1
         camera.throw(EOFError())
     with pytest.raises(SourceError, match="no video can be opened there"):

@@ -190,6 +190,22 @@ def test_stop_from_another_thread(nothing: PoseEstimator) -> None:
     assert source.closed
 
 
+def test_stop_ends_the_wait_for_a_source_that_gives_nothing(nothing: PoseEstimator) -> None:
+    go_on = threading.Event()
+
+    def silent() -> Iterator[Any]:
+        yield np.zeros((64, 64, 3), np.uint8)
+        go_on.wait(60)
+
+    pipeline = PosePipeline(silent(), nothing)
+    results = iter(pipeline)
+    next(results)
+    threading.Timer(0.2, pipeline.stop).start()
+    assert list(results) == []
+    assert not go_on.is_set()
+    go_on.set()  # the reading thread ends when the source's code returns
+
+
 def test_leaving_the_loop_and_the_block_frees_everything(nothing: PoseEstimator) -> None:
     source = Endless()
     with PosePipeline(source, nothing) as pipeline:
