@@ -1,10 +1,10 @@
 """Raspberry-Pi style: poses with numpy, OpenCV and a TFLite interpreter, and nothing of OpenVINO.
 
-    pip install --no-deps danet-edge && pip install numpy opencv-python rich ai-edge-litert
+    pip install --no-deps . && pip install numpy opencv-python rich ai-edge-litert        # in a clone of danet-edge
     python tflite_edge.py [SOURCE] [--model danet72-int8.tflite] [--frames 100] [--out out.mp4]
 
-SOURCE is a camera's index, a video file or a picture; the embedded portrait without one. On Python 3.11 and
-older, tflite-runtime and numpy<2 do as well as ai-edge-litert.
+SOURCE is a camera's index, a video file or a picture; the embedded portrait without one. On Python 3.11
+tflite-runtime and numpy<2 do as well as ai-edge-litert.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -59,6 +60,9 @@ os.environ.pop("DANET_CACHE_DIR", None)
 if "danet-tests-" not in os.environ.get("XDG_CACHE_HOME", ""):
     os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="danet-tests-")
     atexit.register(_remove, Path(os.environ["XDG_CACHE_HOME"]), os.getpid())
+# A busy machine breaks any deadline. All else is as in the profile that is loaded: `tests.mutation` has its own.
+hypothesis.settings.register_profile("without-deadline", deadline=None)
+hypothesis.settings.load_profile("without-deadline")
 if find_spec("torch"):
     import torch
 

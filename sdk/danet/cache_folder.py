@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 VARIABLE = "DANET_CACHE_DIR"
-"""Environment variable that names another folder, for compiled graphs and the tunings of embedded models; a relative
+"""Environment variable that names another folder, for compiled graphs and tunings; a relative
 one is of the working directory, ~ is the home; empty: neither is kept or read."""
 
 

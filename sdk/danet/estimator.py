@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from types import TracebackType
-from typing import Any, Self, get_args
+from typing import Any, NoReturn, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,15 @@ class PoseEstimator:
             raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
         if decoder is not None and decoder not in get_args(Refinement):
             raise InputError(f"decoder {decoder!r}, expected one of {', '.join(get_args(Refinement))}")
+        for argument, value, kind in (
+            ("model", model, str | os.PathLike),
+            ("spec", spec, ModelSpec | None),
+            ("device", device, str),
+            ("settings", settings, Settings | None),
+        ):
+            if not isinstance(value, kind):
+                expected = kind.__name__ if isinstance(kind, type) else str(kind)
+                raise InputError(f"{argument} of type {type(value).__name__}, expected {expected}")
         if box_padding is not None:
             box_padding = checked_padding(box_padding)
         self.tuning = NOT_LOOKED_FOR if settings else _find_tuning(model, backend, device)
@@ -152,6 +162,8 @@ class PoseEstimator:
 
         All frames are taken before the first is worked on: each is an array of its own, no buffer that is used again.
         """
+        if not isinstance(frames, Iterable):
+            raise InputError(f"frames of type {type(frames).__name__}, expected pairs (frame, boxes)")
         with in_flight():
             return self._infer([_pair(one) for one in frames], self._still_open().do)
 
@@ -286,7 +298,11 @@ class PoseEstimator:
                     except Exception as error:
                         failure = error
                         break
-                    pending.append(pool.submit(self._infer_streamed, _kept(frame), _kept(boxes)))
+                    work = partial(self._infer_streamed, _kept(frame), _kept(boxes))
+                    try:
+                        pending.append(pool.submit(work))
+                    except RuntimeError:  # no thread may be started any more: the program ends, or the system has none
+                        pending.append(_done(work))
                     if len(pending) == at_once:
                         yield pending.popleft().result()
                 while pending:
@@ -311,6 +327,14 @@ class PoseEstimator:
         if opened is not None and self._process == os.getpid():
             opened.close()
 
+    def __reduce__(self) -> NoReturn:
+        """Pickled, say for another process, a model would arrive without what runs it.
+
+        Raises:
+            BackendError: always.
+        """
+        raise BackendError("a PoseEstimator cannot be copied or sent to another process; make one there")
+
     def __enter__(self) -> Self:
         return self
 
@@ -330,12 +354,21 @@ def _pair(given: Any) -> FrameAndBoxes:
 
 def _kept(given: Any) -> Any:
     """What stays as it is when the caller writes the next frame into the same array, buffer or list."""
-    if hasattr(given, "getbands"):  # a picture of Pillow, to be refused in its turn
+    if given is None or hasattr(given, "getbands"):  # a picture of Pillow is refused in its turn
         return given
-    if isinstance(given, np.ndarray | memoryview | bytearray | list | tuple) or hasattr(given, "__array__"):
-        with suppress(Exception):  # what no array can be made of is refused in its turn
-            return np.asarray(given).copy()  # PyTorch's __array__ knows no `copy`, of which np.array warns
+    with suppress(Exception):  # so is what no array can be made of
+        return np.asarray(given).copy()  # PyTorch's __array__ knows no `copy`, of which np.array warns
     return given
+
+
+def _done(work: Callable[[], Poses]) -> Future[Poses]:
+    """What a pool gives, of work that was done here."""
+    future: Future[Poses] = Future()
+    try:
+        future.set_result(work())
+    except Exception as error:  # raised in its turn
+        future.set_exception(error)
+    return future
 
 
 def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, device: str) -> FoundTuning:

@@ -42,7 +42,7 @@ def write_beside(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` when the block ends well.
 
     The name keeps the suffixes of `path`, since some writers choose their format by it. A pipe or a device such as
-    /dev/stdout is written to, not replaced.
+    /dev/stdout is written to, not replaced. Of a link what it leads to is replaced, and a file's mode is kept.
 
     Raises:
         OSError: with the name `path`: it cannot be written, or the disk is full.
@@ -56,11 +56,14 @@ def write_beside(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as source, path.open("ab", buffering=0) as target:
                 shutil.copyfileobj(source, target)
         return
-    with scratch_beside(path) as scratch:
+    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    with scratch_beside(real) as scratch:
         temporary = scratch / path.name
         yield temporary
+        if real.is_file():
+            shutil.copymode(real, temporary)
         _flush(temporary)
-        temporary.replace(path)
+        temporary.replace(real)
 
 
 def _is_pipe_or_device(path: Path) -> bool:
@@ -265,7 +268,10 @@ def _lock(folder: Path) -> int | None:
 
 def _remove_abandoned(folder: Path, prefix: str) -> None:
     """Remove hidden folders whose writers died; whatever cannot be locked or removed stays."""
-    for left in [one for one in folder.iterdir() if one.name.startswith(prefix) and one.name.endswith(PART)]:
+    # no Path for each: thousands of pictures may be written to one folder
+    with os.scandir(folder) as entries:
+        lefts = [Path(one.path) for one in entries if one.name.startswith(prefix) and one.name.endswith(PART)]
+    for left in lefts:
         with contextlib.suppress(OSError):
             lock = _lock(left)
             if lock is not None:

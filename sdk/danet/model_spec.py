@@ -174,8 +174,9 @@ class ModelSpec:
         """Refuse a spec that no crop or decoder could follow.
 
         Raises:
-            ModelSpecError: the first field that is out of its range.
+            ModelSpecError: the first field that is of another type or out of its range.
         """
+        TypedReader(ModelSpecError).fit(self, "model spec")
         object.__setattr__(self, "format_version", 1 if self.decoder.refinement == "offset" else FORMAT_VERSION)
         height, width = self.input_size
         count = len(self.keypoints)

@@ -91,6 +91,13 @@ def open_model(
                     opened.close()
             raise
     if fixed := loaded.batch_sizes:
+        if fixed[-1] > MAX_BATCH:
+            if loaded.backend is not backend:
+                loaded.backend.close()
+            raise ModelFileError(
+                f"{os.fspath(model)}: made for batches of {fixed[-1]}, expected {MAX_BATCH} at most; export it with a "
+                "smaller or a free batch"
+            )
         sizes = fixed, fixed
         settings = replace(settings, batch_size=fixed[-1], stream_batch_size=None)
     count = share_count(loaded.backend, settings.shares, settings.threads, loaded.batch_sizes)

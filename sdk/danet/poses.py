@@ -142,10 +142,10 @@ class Poses:
             import supervision
         except ImportError as error:
             raise MissingExtraError("Poses.to_supervision", "supervision", "supervision") from error
-        data: dict[str, Any] = {} if self.ids is None else {"tracker_id": self.ids}
+        data: dict[str, Any] = {} if self.ids is None else {"tracker_id": self.ids.copy()}
         return supervision.KeyPoints(
-            xy=self.keypoints,
-            keypoint_confidence=self.scores,
+            xy=self.keypoints.copy(),
+            keypoint_confidence=self.scores.copy(),
             detection_confidence=self.person_scores,
             data=data,
         )

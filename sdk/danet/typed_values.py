@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import lru_cache
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from danet.errors import DanetError
 
@@ -30,6 +32,18 @@ def shown(value: object) -> str:
     return ascii(value)[:200] if plain else f"a {type(value).__name__}"
 
 
+@lru_cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+def _as_parsed(value: Any) -> Any:
+    """Values that were made in code, as JSON would give them; dataclasses stay."""
+    if hasattr(value, "tolist"):  # arrays and numbers of NumPy
+        return value.tolist()
+    return [_as_parsed(one) for one in value] if isinstance(value, tuple | list) else value
+
+
 @dataclass(frozen=True)
 class TypedReader:
     """Builds frozen dataclasses of numbers, texts, tuples and each other; `X | None` and Literals too."""
@@ -49,8 +63,21 @@ class TypedReader:
         assert isinstance(instance, kind)
         return instance
 
+    def fit(self, instance: Any, where: str) -> None:
+        """Make the fields of a dataclass what they are annotated as: tuples of lists, plain numbers of NumPy's.
+
+        Raises:
+            DanetError: of the kind `error`, for a field that is something else.
+        """
+        for name, kind in _hints(cast(Hashable, type(instance))).items():
+            value = getattr(instance, name)
+            object.__setattr__(instance, name, self._read(kind, _as_parsed(value), f"{where}: {name}"))
+
     def _read(self, kind: Any, value: Any, where: str) -> Any:
         if is_dataclass(kind) and isinstance(kind, type):
+            if isinstance(value, kind):
+                self.fit(value, where)
+                return value
             return self._read_dataclass(kind, value, where)
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (Union, UnionType):
@@ -87,7 +114,7 @@ class TypedReader:
     def _read_dataclass(self, kind: type[Any], value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise self.error(f"{where}: a {type(value).__name__}, expected an object")
-        hints = get_type_hints(kind)
+        hints = _hints(cast(Hashable, kind))
         if unknown := sorted(set(value) - {item.name for item in fields(kind)}):
             raise self.error(f"{where}: unknown fields {', '.join(ascii(name)[1:-1] for name in unknown)[:200]}")
         if missing := [item.name for item in fields(kind) if self._needs(item) and item.name not in value]:

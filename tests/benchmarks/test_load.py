@@ -81,6 +81,7 @@ def test_a_stuck_client_is_found(for_good: bool, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(null_backend.NullBackend, "run", run)
     monkeypatch.setattr(program, "STUCK_S", 0.7)
+    monkeypatch.setattr(program, "EVERY_S", 0.1)
     try:
         report = load(["x"], "null", 5, 1, 20.0)
     finally:

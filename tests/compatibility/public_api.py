@@ -26,14 +26,15 @@ from danet.commands.command import Command
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 MODULES = {
     "danet.backends.base": ("BackendOptions", "LoadedModel"),
-    "danet.backends.tflite_backend": ("open_tflite",),
-    "danet.detectors.base": ("CallableDetector",),
+    "danet.backends.tflite_backend": ("Delegate", "open_tflite"),
+    "danet.detectors.base": ("CallableDetector", "as_detector"),
     "danet.detectors.hog_detector": ("HogDetector",),
     "danet.detectors.onnx_detector": ("OnnxDetector",),
     "danet.files": ("write_beside",),
     "danet.frame": ("read_picture",),
     "danet.scenes.clip": ("render_clip",),
     "danet.tuning.settings": ("Settings",),
+    "danet.video.capture_thread": ("Limits",),
     "danet.video.frame": ("Frame", "Source"),
     "danet.video.result": ("FramePoses",),
     "danet.video.video_writer": ("VideoWriter",),

@@ -40,10 +40,10 @@ def test_a_device_without_end() -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(path := tmp_path / "pipe")
-    writer = threading.Thread(target=path.write_bytes, args=(b"text" * 50,))
+    writer = threading.Thread(target=path.write_bytes, args=(b"text" * 50,), daemon=True)
     writer.start()
     assert read_at_most(path, 1000) == b"text" * 50
-    writer.join()
+    writer.join(10)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import copy
+import ctypes
+import pickle
+import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.concurrency.work import python
 
 from danet.backends.base import LoadedModel
 from danet.crop import crop_persons
@@ -545,11 +551,58 @@ def test_what_a_stream_keeps_is_its_own() -> None:
     buffer[:] = 9
     boxes[0][0] = 9
     assert [int(np.asarray(one).max()) for one in kept] == [0, 0, 0, 4, 4]
+    foreign = (ctypes.c_ubyte * 3 * 2)()
+    copied = _kept(foreign)
+    foreign[0][0] = 9
+    assert copied.max() == 0
     assert _kept(None) is None
     pillow = Foreign(buffer)
     pillow.getbands = lambda: ("R", "G", "B")  # type: ignore[attr-defined]
     assert _kept(pillow) is pillow  # as `infer` takes it, which refuses it
     assert _kept([[1, 2], [3]]) == [[1, 2], [3]]  # to be refused in its turn
+
+
+STREAMS_AFTER_MAIN = """
+import threading, time
+import numpy as np
+from danet import PoseEstimator
+
+def work():
+    time.sleep(1)  # the main thread has returned
+    frames = [(np.zeros((64, 64, 3), np.uint8), None)] * 5
+    print(sum(len(poses) for poses in PoseEstimator("null", backend="null").stream(frames)))
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_a_stream_goes_on_in_a_thread_that_outlives_the_main_one() -> None:
+    done = python(STREAMS_AFTER_MAIN)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
+
+
+def test_an_estimator_that_nobody_closes_is_freed_at_once(tiny_ir: Path) -> None:
+    estimator = PoseEstimator(tiny_ir)
+    estimator.warm_up()
+    backend = weakref.ref(estimator._still_open().single.backend)
+    del estimator
+    assert backend() is None  # without waiting for the garbage collector
+
+
+@pytest.mark.parametrize("arguments", [{"spec": {}}, {"settings": {"threads": 1}}, {"device": None}, {"model": 5}])
+def test_arguments_of_another_type(arguments: dict[str, Any]) -> None:
+    (name,) = arguments
+    with pytest.raises(InputError, match=f"{name} of type (dict|NoneType|int), expected"):
+        PoseEstimator(**{"model": "null", "backend": "null", **arguments})
+
+
+def test_what_is_no_iterable_and_what_is_no_parcel() -> None:
+    estimator = estimator_of()
+    with pytest.raises(InputError, match="frames of type NoneType, expected pairs"):
+        estimator.infer_batch(None)  # type: ignore[arg-type]
+    for copying in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(BackendError, match="make one there"):
+            copying(estimator)
 
 
 def test_neighbouring_frames_are_in_the_network_at_once() -> None:
@@ -769,6 +822,14 @@ def test_a_missing_file(name: str, tmp_path: Path) -> None:
 def test_a_name_that_no_system_takes(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="File name too long"):
         PoseEstimator(tmp_path / ("x" * 300 + ".xml"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links for few there")
+def test_a_model_that_is_a_link_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "round.xml").symlink_to(tmp_path / "round.xml")
+    for name in (tmp_path / "round.xml", "a\0.xml"):
+        with pytest.raises(ModelFileError, match=r"round\.xml|a.*\.xml"):
+            PoseEstimator(name)
 
 
 def test_an_unknown_backend() -> None:

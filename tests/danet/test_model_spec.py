@@ -4,6 +4,7 @@ import json
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -222,7 +223,7 @@ def test_dark_has_no_offsets() -> None:
 
 
 def test_an_unknown_refinement() -> None:
-    with pytest.raises(ModelSpecError, match=r"decoder.refinement is 'sharp', expected offset/dark"):
+    with pytest.raises(ModelSpecError, match=r"decoder: refinement: 'sharp', expected one of offset, dark"):
         ModelSpec(name="x", decoder=DecoderSpec(refinement="sharp"))  # type: ignore[arg-type]
     with pytest.raises(ModelSpecError, match=r"decoder: refinement: 'sharp', expected one of offset, dark"):
         ModelSpec.from_json('{"name": "x", "decoder": {"refinement": "sharp"}}')
@@ -379,3 +380,27 @@ def test_decoder_values_out_of_range(field: str, value: Any) -> None:
         ModelSpec(name="x", decoder=DecoderSpec(**{field: value}))
     with pytest.raises(ModelSpecError, match=rf"^model spec: decoder\.{field} is "):
         ModelSpec.from_json(decoder(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"mean": (1, 2)}, "mean: 2 items, expected 3"),
+        ({"input_size": 256}, "input_size: a int, expected a list"),
+        ({"input_size": (256.0, 192.0)}, r"input_size\[0\]: a float, expected int"),
+        ({"skeleton": ((0, 1, 2),)}, r"skeleton\[0\]: 3 items, expected 2"),
+        ({"decoder": "dark"}, "decoder: a str, expected an object"),
+        ({"decoder": DecoderSpec(offsets=0.25)}, "decoder: offsets: a float, expected a list"),
+        ({"name": 5}, "name: a int, expected str"),
+    ],
+)
+def test_a_spec_made_in_code_is_checked_as_a_read_one(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ModelSpecError, match=f"model spec: {told}"):
+        ModelSpec(**{"name": "mine", **fields})
+
+
+def test_lists_and_numbers_of_numpy_become_plain() -> None:
+    made = ModelSpec("mine", input_size=np.array([128, 96]), std=[np.float32(2), 3, 4], flip_pairs=[[1, 2]])  # type: ignore[arg-type]
+    assert (made.input_size, made.std, made.flip_pairs) == ((128, 96), (2.0, 3.0, 4.0), ((1, 2),))
+    assert ModelSpec.from_json(made.to_json()) == made
+    assert hash(made) == hash(ModelSpec.from_json(made.to_json()))

@@ -33,7 +33,7 @@ def calls_of(start: str, home: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "TF_BUILD", "JENKINS_URL")}
     environment["HOME"] = str(home)  # nobody has consented or declined
     command = [sys.executable, "-W", "error", "-c", PROGRAM.format(start=start)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=120)
     return done.stdout.strip().splitlines()[-1]
 
 

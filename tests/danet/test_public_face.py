@@ -111,7 +111,7 @@ def test_the_runtime_starts_without_heavy_libraries() -> None:
 def test_importing_danet_imports_nothing_slow() -> None:
     """An app that opens its camera first does not wait for what it asks for later."""
     code = "import sys, danet; print(sorted({'numpy', 'cv2', 'openvino', 'danet.estimator'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
 
 

@@ -79,7 +79,7 @@ def test_same_seed_same_scene_in_another_process() -> None:
         "print(hashlib.sha256(b''.join(a.tobytes() for a in"
         " (s.image, s.boxes, s.keypoints, s.visibility, s.areas))).hexdigest())"
     )
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     assert answer.stdout.strip() == digest(render_scene(3, (96, 96), 2))
 
 

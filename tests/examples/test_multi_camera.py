@@ -27,17 +27,17 @@ def test_two_sources(
     example: Load, model: str, short_video: Path, squat_video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     threads = threading.active_count()
-    example("multi_camera").main([str(short_video), str(squat_video), "--model", model, "--seconds", "2.5"])
+    example("multi_camera").main([str(short_video), str(squat_video), "--model", model, "--seconds", "20"])
     told = capsys.readouterr().out
     short, long = last_lines(told, 2)
     assert (short[0], long[0]) == (str(short_video), str(squat_video))
     # the first one's end is no reason to report without a pause
-    assert told.count("frames, ") <= 2 * 5
+    assert told.count("frames, ") <= 2 * (20 / 2 + 3)  # each two seconds, at each end, and at last
     # played as cameras: each frame is either worked on or dropped, none is queued
-    assert 2 <= int(short[1]) <= 6 - int(short[3])
-    assert 4 <= int(long[1]) <= 34 - int(long[3])
+    assert 1 <= int(short[1]) <= 6 - int(short[3])
+    assert 1 <= int(long[1]) <= 34 - int(long[3])
     assert float(long[4]) > 0.5
-    assert threading.active_count() == threads
+    assert threading.active_count() <= threads
 
 
 def test_a_source_that_fails_is_told_of(example: Load, model: str, capsys: pytest.CaptureFixture[str]) -> None:

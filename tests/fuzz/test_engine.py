@@ -74,7 +74,7 @@ def test_memory_is_a_finding() -> None:
     code += "print([found and found.name for found in (check(np.ones, 100 << 10), check(np.ones, 50 << 20))])"
     # by way of a shell: Linux counts the peak of the process that starts another as the other's
     command = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, code]
-    child = subprocess.run(command, cwd=run.ROOT, check=True, capture_output=True, text=True)
+    child = subprocess.run(command, cwd=run.ROOT, check=True, capture_output=True, text=True, timeout=120)
     assert child.stdout.strip() == "[None, 'memory']"
 
 
@@ -139,7 +139,8 @@ def test_a_slate_outlives_its_writer(tmp_path: Path) -> None:
     slate = Slate(tmp_path / "slate")
     code = "import os, sys; from pathlib import Path; from tests.fuzz.slate import Slate\n"
     code += "Slate(Path(sys.argv[1])).write(7, 1, 0.5, b'last'); os.abort()"
-    child = subprocess.run([sys.executable, "-c", code, str(tmp_path / "slate")], cwd=run.ROOT, check=False)
+    command = [sys.executable, "-c", code, str(tmp_path / "slate")]
+    child = subprocess.run(command, cwd=run.ROOT, check=False, timeout=120)
     assert child.returncode < 0
     standing = slate.read()
     assert (standing.inputs, standing.findings, standing.seconds, standing.last) == (7, 1, 0.5, b"last")

@@ -49,8 +49,7 @@ def test_depthwise_is_that_of_torch_in_float64(tmp_path: Path) -> None:
     if not torch.cuda.is_available() and version.parse(np.__version__) >= version.parse("2.4"):
         pytest.skip("no GPU, and Triton's interpreter needs NumPy before 2.4")
     environment = os.environ | ({} if torch.cuda.is_available() else {"TRITON_INTERPRET": "1"})
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(SOURCE)], env=environment, capture_output=True, text=True, cwd=tmp_path
-    )
+    command = [sys.executable, "-c", PROGRAM, str(SOURCE)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=600)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "same"

@@ -40,7 +40,9 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in listed_files():
         (clone / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, clone / name)
-    subprocess.run([sys.executable, "-m", "build", "--outdir", made, clone], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", made, clone], check=True, capture_output=True, timeout=600
+    )
     return made
 
 

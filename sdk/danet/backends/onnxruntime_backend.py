@@ -16,6 +16,7 @@ from danet.errors import BackendError, MissingExtraError, ModelFileError
 from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY
 from danet.printable import reason
+from danet.utf8_name import utf8_name
 
 try:
     import onnxruntime
@@ -138,8 +139,9 @@ def _open(path: Path, threads: int | None) -> Any:
     settings.inter_op_num_threads = 1
     # by itself ONNX Runtime takes a thread for each core of the machine, also those that this process may not use
     settings.intra_op_num_threads = threads or limited_cores() or 0
+    name = utf8_name(str(path), ModelFileError, library="ONNX Runtime")
     try:
         # without the fallback, which prints on stdout and tries the same once more
-        return onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0)
+        return onnxruntime.InferenceSession(name, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except _LOAD_ERRORS as error:
         raise ModelFileError(f"{path}: ONNX Runtime cannot read it ({reason(error)})") from error

@@ -23,6 +23,7 @@ from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY, ModelSpec
 from danet.openvino_core import openvino_core
 from danet.printable import last_line
+from danet.utf8_name import utf8_name
 
 WAITING_REQUESTS = 1
 """Requests to a batch size beyond its streams: those run while another is filled or read."""
@@ -174,6 +175,8 @@ def load(path: Path, options: BackendOptions) -> LoadedModel:
 
 def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     state = files_state(path)
+    if path.suffix.lower() == ".onnx":  # of an IR it takes any name
+        utf8_name(str(path), ModelFileError, library="OpenVINO")
     try:
         model = openvino_core().read_model(path)
     except RuntimeError as error:

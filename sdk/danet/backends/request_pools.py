@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import queue
 import threading
+import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -81,12 +83,13 @@ class RequestPools(Generic[Key, Request]):
     While those of one shape are made, which takes seconds, calls of the other shapes go on.
 
     Args:
-        make: gives the requests of a shape, or of whatever tells one kind of batch from another.
+        make: gives the requests of a shape, or of whatever tells one kind of batch from another. A method is held
+            weakly: a model that nobody closes is freed as soon as nobody has it.
         name: of the backend, for messages.
     """
 
     def __init__(self, make: Callable[[Key], Iterable[Request]], name: str) -> None:
-        self._make = make
+        self._make = weakref.WeakMethod(make) if inspect.ismethod(make) else lambda: make
         self._name = name
         self._pools: dict[Key, _Pool[Request]] | None = {}
         self._lock = threading.RLock()
@@ -109,7 +112,9 @@ class RequestPools(Generic[Key, Request]):
             pool = self._pools.setdefault(key, _Pool())
         with pool.making:
             if not pool.made:
-                pool.fill(list(self._make(key)))
+                make = self._make()
+                assert make is not None  # it is the one that lends
+                pool.fill(list(make(key)))
         return pool
 
     def close(self) -> None:

@@ -76,6 +76,10 @@ class TfliteBackend:
                 f"input {np.dtype(images['dtype']).name} {self._shape}, output of shape {tuple(heatmaps['shape'])}; "
                 "expected one uint8 N x H x W x 3 and one N x h x w x K"
             )
+        if np.issubdtype(heatmaps["dtype"], np.integer) and not heatmaps["quantization"][0]:
+            raise ModelFileError(
+                f"heatmaps {np.dtype(heatmaps['dtype']).name} without one scale, expected float or quantized by tensor"
+            )
         self.batch_sizes = None if images["shape_signature"][0] == -1 else (self._shape[0],)
         """Batch sizes that the file allows; None: any."""
         self.quantized = any(tensor["dtype"] == np.int8 for tensor in first.get_tensor_details())
@@ -128,6 +132,8 @@ def open_tflite(
         ModelSpecError: the spec in the file cannot be read.
         BackendError: a delegate cannot be loaded.
     """
+    if streams < 1:
+        raise BackendError(f"tflite: streams {streams!r}, expected 1 or more")
     place = Path(path)
     file = read_tflite(place)
     spec = None if file.spec_text is None else read_spec(file.spec_text, place)
@@ -173,8 +179,8 @@ def _infer(interpreter: Any, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     interpreter.invoke()
     output = _only(interpreter.get_output_details())
     heatmaps = np.asarray(interpreter.get_tensor(output["index"])).transpose(0, 3, 1, 2)
-    if heatmaps.dtype == np.float32:
-        return np.ascontiguousarray(heatmaps)
+    if np.issubdtype(heatmaps.dtype, np.floating):
+        return np.ascontiguousarray(heatmaps, np.float32)
     scale, zero = output["quantization"]
     dequantized = (heatmaps.astype(np.float32) - np.float32(zero)) * np.float32(scale)
     return np.ascontiguousarray(dequantized, np.float32)

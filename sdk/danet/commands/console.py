@@ -59,6 +59,13 @@ def wrong_use(command: str, message: str) -> int:
     return 2
 
 
+def in_words(error: Exception) -> str:
+    """An error for people: the system's with the file that it is about."""
+    if isinstance(error, OSError):
+        return f"{error.filename or 'system'}: {error.strerror or error}"
+    return str(error)
+
+
 def write_json(content: Any, target: str) -> None:
     """Write JSON to a file, whole or not at all, or to stdout for "-"."""
     text = json.dumps(content, indent=1) + "\n"

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from danet.commands.command import Command
 from danet.commands.console import human, write_json
+from danet.commands.option_types import BACKENDS_HELP, backend
+from danet.commands.outputs import output, refuse_over
 from danet.cpu import read_cpu
 
 if TYPE_CHECKING:
@@ -24,8 +26,8 @@ DESCRIPTIONS = "danet.descriptions"
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, a checkpoint, or the name of an embedded model")
-    parser.add_argument("--backend", help="openvino, onnxruntime, tflite, torch or null; by the suffix if not given")
-    parser.add_argument("--json", metavar="OUT", help="write everything as JSON; - for stdout")
+    parser.add_argument("--backend", type=backend, help=BACKENDS_HELP)
+    parser.add_argument("--json", metavar="OUT", type=output, help="write everything as JSON; - for stdout")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -34,6 +36,7 @@ def _run(options: argparse.Namespace) -> int:
     from danet.model_files import model_files
 
     path = embedded_model(options.model, options.backend) or Path(options.model)
+    refuse_over(options.json, [path])
     cpu = read_cpu()
     with PoseEstimator(options.model, backend=options.backend) as estimator:
         spec, precision, tuning = estimator.spec, estimator.precision, estimator.tuning
@@ -49,7 +52,7 @@ def _run(options: argparse.Namespace) -> int:
         "cpu": asdict(cpu),
         "spec": asdict(spec),
     }
-    if options.json:
+    if options.json is not None:
         write_json(facts, options.json)
     if options.json != "-":
         _print(facts)

@@ -7,8 +7,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points, version
+from pathlib import Path
+from typing import TextIO
 
 from danet.commands.command import GROUP, Command
+from danet.commands.console import in_words
 from danet.commands.ends import TerminatedError, signals_end
 from danet.errors import DanetError
 from danet.printable import last_line, one_line
@@ -61,6 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 wrong use (raised by argparse), 130 after Ctrl-C, 143 after SIGTERM; whatever ends a
     command, its unfinished files are removed.
     """
+    # a parent may have closed them (>&-), and Windows' pythonw has none
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     try:
         with signals_end():
             options = build_parser().parse_args(arguments)
@@ -73,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+        return _fail(in_words(error))
     except (MemoryError, ImportError, RuntimeError) as error:
         if not _lacks_memory(error):
             if isinstance(error, ImportError) and _NO_LIBRARY in str(error):
@@ -91,6 +96,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fail("terminated")
         return 143
     return status
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def _lacks_memory(error: Exception) -> bool:

@@ -7,6 +7,10 @@ from math import isfinite
 
 from danet.errors import InputError
 
+DRAWN_SCORE = 0.2
+"""Of keypoints, from which they are drawn where a command is told nothing."""
+BACKENDS_HELP = "openvino, onnxruntime, tflite, torch or null; by the suffix if not given"
+
 
 def positive(text: str) -> int:
     """A whole number above 0."""
@@ -28,6 +32,15 @@ def not_negative(text: str) -> float:
     if not isfinite(value) or value < 0:
         raise argparse.ArgumentTypeError(f"{text!r}, expected a number of 0 or more")
     return value
+
+
+def backend(text: str) -> str:
+    """A backend's name."""
+    from danet.backends.registry import BACKENDS  # not at each command's start
+
+    if text not in BACKENDS:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(BACKENDS)}")
+    return text
 
 
 def padding(text: str) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from danet.errors import InputError
 from danet.files import write_beside
-from danet.opencv_name import opencv_name
+from danet.utf8_name import utf8_name
 
 UTF8 = "utf-8-sig"
 """Windows tools begin files with a byte order mark."""
@@ -29,9 +29,11 @@ def read_boxes(source: str) -> Any:
     """The JSON of a boxes file, or of stdin for "-".
 
     Raises:
-        InputError: missing file, broken JSON, or more than `MAX_BOXES_CHARACTERS`.
+        InputError: missing file, closed stdin, broken JSON, or more than `MAX_BOXES_CHARACTERS`.
     """
     name = "standard input" if source == "-" else source
+    if source == "-" and sys.stdin is None:
+        raise InputError("standard input is closed; name a file of boxes")
     try:
         with _standard_input() if source == "-" else Path(source).open(encoding=UTF8) as file:
             text = file.read(MAX_BOXES_CHARACTERS + 1)
@@ -59,7 +61,7 @@ def boxes_for(content: Any, image: Path) -> Any:
     name (path as given, or file name) to such a list.
 
     Raises:
-        InputError: neither of the two, or an object without this picture.
+        InputError: neither of the two, or an object without this picture, or with null in the place of its boxes.
     """
     if isinstance(content, list):
         return content
@@ -67,6 +69,8 @@ def boxes_for(content: Any, image: Path) -> Any:
         raise InputError(f"boxes: a JSON {type(content).__name__}, expected a list of boxes or an object of lists")
     for key in (str(image), *_spellings(image), image.name):
         if key in content:
+            if content[key] is None:  # else the whole picture would be taken for one person
+                raise InputError(f"boxes: null for {image}, expected a list; [] where nobody is in the picture")
             return content[key]
     names = ", ".join(name[:80] for name in list(content)[:5])
     raise InputError(f"boxes: no entry for {image}; the file has {names or 'none'}")
@@ -81,16 +85,24 @@ def _spellings(image: Path) -> Iterator[str]:
         yield f".{os.sep}{image}"
 
 
+def refuse_suffix(path: Path) -> None:
+    """Refuse a picture's name that OpenCV knows no format for.
+
+    Raises:
+        InputError: its suffix is none of a picture, or is no UTF-8.
+    """
+    if not cv2.haveImageWriter(utf8_name(f"x{path.suffix}", InputError, str(path))):
+        raise InputError(f"{path}: OpenCV cannot write pictures named {path.suffix!r}; use .png or .jpg")
+
+
 def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
     """Write a picture (H, W, 3) uint8 BGR in the format that its suffix names, whole or not at all.
 
     Raises:
         InputError: a suffix that OpenCV cannot write, or that is no UTF-8.
     """
-    try:
-        written, data = cv2.imencode(opencv_name(path.suffix, InputError, str(path)), picture)
-    except cv2.error as error:
-        raise InputError(f"{path}: OpenCV cannot write pictures named {path.suffix!r}; use .png or .jpg") from error
+    refuse_suffix(path)
+    written, data = cv2.imencode(path.suffix, picture)
     if not written:
         raise InputError(f"{path}: the picture could not be encoded as {path.suffix}")
     with write_beside(path) as temporary:

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
-from danet.commands.option_types import not_negative, positive
+from danet.commands.option_types import backend, not_negative, positive
+from danet.commands.outputs import output, refuse_over
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,7 +26,9 @@ SECONDS = 60.0
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
-    parser.add_argument("--backend", help="openvino, onnxruntime or tflite; by the file's suffix if not given")
+    parser.add_argument(
+        "--backend", type=backend, help="openvino, onnxruntime or tflite; by the file's suffix if not given"
+    )
     parser.add_argument(
         "--persons", metavar="N", nargs="+", type=positive, default=PERSONS, help="persons to a frame (1 8)"
     )
@@ -37,7 +40,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-moved", metavar="X", type=not_negative, help="share of keypoints that faster arithmetic may move (0.01)"
     )
     parser.add_argument("--save", action="store_true", help="keep the choice, for PoseEstimator to use")
-    parser.add_argument("--json", metavar="OUT", help="write everything as JSON; - for stdout")
+    parser.add_argument("--json", metavar="OUT", type=output, help="write everything as JSON; - for stdout")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -47,6 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     from danet.tuning.search import Plan, Search
 
     path = model_path(options.model, options.backend)
+    refuse_over(options.json, [path])
     if options.save:
         places_to_keep(path, options.backend or "")  # where there is none, a minute of measuring is spared
     persons = tuple(sorted(set(options.persons)))
@@ -60,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         saved = save_tuning(outcome.tuning, path) if options.save else None
     finally:
-        if options.json:
+        if options.json is not None:
             content = {**asdict(outcome.tuning), "rows": [asdict(row) for row in outcome.rows]}
             write_json({**content, "saved": None if saved is None else str(saved)}, options.json)
     if saved:

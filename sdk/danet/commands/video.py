@@ -16,7 +16,8 @@ from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.commands.option_types import not_negative, positive
+from danet.commands.option_types import DRAWN_SCORE, not_negative, positive
+from danet.commands.outputs import output, refuse_over
 from danet.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="video file, camera index, address, or folder of pictures")
     parser.add_argument("--detector", metavar="NAME", default="hog", help="hog, a detector's file, or none (hog)")
     parser.add_argument("--smallest", metavar="X", type=float, help="hog: least height of a person in frames (0.2)")
-    parser.add_argument("--detect-every", metavar="N", type=positive, default=10, help="frames between its runs (10)")
+    parser.add_argument("--detect-every", metavar="N", type=positive, help="frames between its runs (10)")
     parser.add_argument("--no-tracking", action="store_true", help="detect on each frame; no ids, no smoothing")
     parser.add_argument("--no-smoothing", action="store_true", help="keypoints as they are found")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="annotated video: .mp4, .mkv, .avi")
-    parser.add_argument("--jsonl", metavar="FILE", help="a line of JSON for each frame; - for stdout")
+    parser.add_argument("--out", metavar="FILE", type=output, help="annotated video: .mp4, .mkv, .avi")
+    parser.add_argument("--jsonl", metavar="FILE", type=output, help="a line of JSON for each frame; - for stdout")
     parser.add_argument("--show", action="store_true", help="a window, where there is a display; q ends")
     parser.add_argument("--boxes", action="store_true", help="draw boxes as well")
-    parser.add_argument("--threshold", type=not_negative, default=0.2, help="lowest keypoint score drawn (0.2)")
+    parser.add_argument("--threshold", type=not_negative, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
     parser.add_argument("--frames", metavar="N", type=positive, help="stop after so many")
     add_detector_options(parser)
     add_model_options(parser)
@@ -69,7 +70,21 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
         return f"--out and --jsonl are both {targets[0]}; write to two files"
     if options.smallest is not None and options.detector != "hog":
         return f"--smallest is for the detector hog, not for {options.detector}"
-    return wrong_detector_options(options)
+    return _idle(options) or wrong_detector_options(options)
+
+
+def _idle(options: argparse.Namespace) -> str | None:
+    """The option that would do nothing, and why."""
+    drawing = [name for name, on in (("--boxes", options.boxes), ("--threshold", options.threshold is not None)) if on]
+    if drawing and options.out is None and not options.show:
+        return f"{drawing[0]} without --out or --show, in which it is drawn"
+    every, raw, alone = options.detect_every is not None, options.no_smoothing, options.no_tracking
+    tracking = [name for name, on in (("--detect-every", every), ("--no-smoothing", raw)) if on]
+    if options.detector == "none" and (tracking or alone):
+        return f"{(*tracking, '--no-tracking')[0]} with --detector none, which finds nobody to follow"
+    if tracking and alone:
+        return f"{tracking[0]} with --no-tracking, which detects on each frame and smooths nothing"
+    return None
 
 
 def _targets(options: argparse.Namespace) -> list[Path]:
@@ -82,6 +97,7 @@ def _check(options: argparse.Namespace) -> None:
     for target in _targets(options):
         if source.exists() and target.exists() and target.samefile(source):
             raise InputError(f"{target} is the source itself; write to another file")
+        refuse_over(target, (options.model, options.detector))
     if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         # OpenCV's window library would end the process
         raise InputError("--show: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); leave it out")
@@ -96,7 +112,7 @@ def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipe
     detector = None if options.detector == "none" else open_chosen(options, **own)
     tracker = None
     if detector is not None and not options.no_tracking:
-        settings = TrackerSettings(detect_every=options.detect_every)
+        settings = TrackerSettings(detect_every=options.detect_every or 10)
         tracker = Tracker(settings, None if options.no_smoothing else OneEuroSettings())
     return PosePipeline(options.source, estimator, detector, tracker)
 

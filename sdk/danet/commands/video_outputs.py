@@ -9,6 +9,7 @@ from typing import Self
 
 import cv2
 
+from danet.commands.option_types import DRAWN_SCORE
 from danet.errors import InputError
 from danet.video.json_lines import JsonLinesWriter
 from danet.video.result import FramePoses
@@ -28,7 +29,7 @@ class VideoOutputs:
     """
 
     def __init__(self, options: argparse.Namespace, fps: float | None) -> None:
-        self._threshold: float = options.threshold
+        self._threshold: float = DRAWN_SCORE if options.threshold is None else options.threshold
         self._boxes: bool = options.boxes
         self._show: bool = options.show
         self._stack = ExitStack()

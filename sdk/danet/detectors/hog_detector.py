@@ -62,11 +62,11 @@ class HogDetector:
         stride: int = 8,
         pyramid_step: float = 1.1,
     ) -> None:
-        if not 0.02 <= smallest <= 1:
+        if not (isinstance(smallest, float | int) and 0.02 <= smallest <= 1):
             raise InputError(f"smallest {smallest!r}, expected a share of the frame's height in 0.02..1")
         if stride not in (4, 8):
             raise InputError(f"stride {stride!r}, expected 8 or 4 pixels")
-        if not 1.01 <= pyramid_step <= 2:
+        if not (isinstance(pyramid_step, float | int) and 1.01 <= pyramid_step <= 2):
             raise InputError(f"pyramid_step {pyramid_step!r}, expected a ratio in 1.01..2")
         self.limits = Limits(score_threshold, nms_threshold, max_detections)
         self._smallest = smallest
@@ -88,8 +88,8 @@ class HogDetector:
         """
         picture = as_bgr(frame)
         size = (picture.shape[0], picture.shape[1])
-        views = (far_view(picture, self._smallest), near_view(picture))
         try:
+            views = (far_view(picture, self._smallest), near_view(picture))
             found = [self._windows(view.picture) for view in views]
         except cv2.error as error:
             raise DetectorError(f"OpenCV's HOG failed on a frame of {size} ({error.err})") from error

@@ -98,7 +98,11 @@ def open_network(path: Path, backend: str | None, threads: int | None) -> Networ
     suffix = path.suffix.lower()
     if suffix not in (".onnx", ".xml"):
         raise DetectorError(f"{path}: suffix {path.suffix!r}, expected .onnx or an OpenVINO IR's .xml")
-    if not path.is_file():
+    try:
+        missing = not path.is_file()
+    except OSError as error:  # a folder above it may not be searched, or the name is too long
+        raise DetectorError(f"{path}: {error.strerror or error}") from error
+    if missing:
         raise DetectorError(f"{path}: no such file")
     if threads is not None and threads < 1:
         raise InputError(f"threads {threads!r}, expected 1 or more, or None for all cores")

@@ -14,6 +14,7 @@ from danet.detectors.network import Network, NetworkFacts, TensorFacts, refuse_i
 from danet.errors import DetectorError, MissingExtraError
 from danet.forked import keep_in_children
 from danet.printable import reason
+from danet.utf8_name import utf8_name
 
 _DTYPES = {"tensor(float)": "float32", "tensor(double)": "float64"}
 
@@ -53,11 +54,10 @@ def load(path: Path, threads: int | None) -> Network:
     # Its threads would spin for the next frame and take the cores from the pose model, which runs then.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
     settings.intra_op_num_threads = threads or limited_cores() or 0  # as in danet.backends.onnxruntime_backend
+    name = utf8_name(str(path), DetectorError, library="ONNX Runtime")
     try:
         # without the fallback, which prints on stdout and tries the same once more
-        session = onnxruntime.InferenceSession(
-            str(path), settings, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
+        session = onnxruntime.InferenceSession(name, settings, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # its classes share no base but Exception
         raise DetectorError(f"{path}: ONNX Runtime cannot read it ({reason(error)})") from error
     try:

@@ -30,6 +30,8 @@ def open_detector(name_or_file: str | os.PathLike[str], *, threads: int | None =
         InputError: an option that the detector does not have, or out of its range.
         MissingExtraError: the backend that was asked for is not installed.
     """
+    if not isinstance(name_or_file, str | os.PathLike):
+        raise InputError(f"detector of type {type(name_or_file).__name__}, expected a name or a file; see as_detector")
     name = os.fspath(name_or_file)
     if name in NAMED:
         _refuse_unknown(NAMED[name], name, options)

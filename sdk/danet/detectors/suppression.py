@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.detectors.base import Detections
+from danet.detectors.base import SCORE_TOLERANCE, Detections
 from danet.errors import DetectorError, InputError
 
 MIN_SIDE = 1.0
 """Pixels: what is left of a box after clipping must be this wide and high."""
-SCORE_TOLERANCE = 1.02
-"""INT8 models overshoot 1 by a rounding."""
 _MOST_CANDIDATES = 3000
 """NMS is quadratic; a threshold of 0 would otherwise stop the video."""
 
@@ -35,12 +34,13 @@ class Limits:
         Raises:
             InputError: the first of them.
         """
-        if not 0 <= self.score_threshold <= 1:
+        if not (isinstance(self.score_threshold, Real) and 0 <= self.score_threshold <= 1):
             raise InputError(f"score_threshold {self.score_threshold!r}, expected a number in 0..1")
-        if self.nms_threshold is not None and not 0 <= self.nms_threshold <= 1:
-            raise InputError(f"nms_threshold {self.nms_threshold!r}, expected an IoU in 0..1, or None")
-        if self.max_detections < 1:
-            raise InputError(f"max_detections {self.max_detections!r}, expected 1 or more")
+        overlap = self.nms_threshold
+        if overlap is not None and not (isinstance(overlap, Real) and 0 <= overlap <= 1):
+            raise InputError(f"nms_threshold {overlap!r}, expected an IoU in 0..1, or None")
+        if not (isinstance(self.max_detections, Integral) and self.max_detections >= 1):
+            raise InputError(f"max_detections {self.max_detections!r}, expected a whole number of 1 or more")
 
 
 def best_boxes(boxes: NDArray[np.floating], scores: NDArray[np.floating], limits: Limits) -> NDArray[np.intp]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import isfinite
+from numbers import Real
 
 from danet.errors import InputError
 
@@ -13,5 +14,5 @@ def expect_number(name: str, value: float, *, above_zero: bool) -> None:
     Raises:
         InputError: names the setting.
     """
-    if not isfinite(value) or value < 0 or (above_zero and value == 0):
+    if not isinstance(value, Real) or not isfinite(value) or value < 0 or (above_zero and value == 0):
         raise InputError(f"{name} is {value!r}, expected a finite number {'above 0' if above_zero else 'of 0 or more'}")

@@ -128,4 +128,10 @@ class OneEuroFilter:
 
     def moved(self, factor: NDArray[np.float64]) -> None:
         """The frame was scaled by `factor` (2,) x, y: what is remembered is scaled with it."""
-        self._points, self._last, self._speed = self._points * factor, self._last * factor, self._speed * factor
+        self._points, self._last = scaled(self._points, factor), scaled(self._last, factor)
+        self._speed = self._speed * factor
+
+
+def scaled(points: NDArray[np.float64], factor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keypoints (K, 2) of a frame that was scaled by `factor` (2,) x, y: they count from the first pixel's centre."""
+    return (points + 0.5) * factor - 0.5

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.tracking.boxes import keypoint_box
-from danet.tracking.one_euro import OneEuroFilter
+from danet.tracking.one_euro import OneEuroFilter, scaled
 
 VELOCITY_S = 0.2
 """Time constant of the averaged velocity, seconds."""
@@ -105,7 +105,7 @@ class Track:
     def scale(self, factor: NDArray[np.float64]) -> None:
         """The frame's size changed by `factor` (2,) x, y."""
         last = self.last
-        self.last = replace(last, points=last.points * factor, detected=None)
+        self.last = replace(last, points=scaled(last.points, factor), detected=None)
         self.box, self.velocity = self.box * np.tile(factor, 2), self.velocity * factor
         if self.smoother is not None:
             self.smoother.moved(factor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,8 +66,9 @@ class TrackerSettings:
 
     def __post_init__(self) -> None:
         for name in ("detect_every", "detect_every_lost", "confirm", "undetected"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} is {getattr(self, name)!r}, expected 1 or more")
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and value >= 1):
+                raise InputError(f"{name} is {value!r}, expected 1 or more")
         for name in ("keypoint_score", "pose_score", "new_box_score", "match", "same", "keep_lost_s"):
             expect_number(name, getattr(self, name), above_zero=False)
 
@@ -230,12 +231,12 @@ class Tracker:
         for track in self._tracks:
             if not track.lost and track not in seen.values():
                 track.lost = self._asked = True
-        self._tracks = [track for track in self._tracks if not track.lost or track.id is not None]
         for row, track in seen.items():
             track.see(sightings[row])
+        self._tracks = [track for track in self._tracks if not track.lost or track.id is not None]
         seen |= self._started(sightings, seen)
         self._crops = []
-        return self._returned(poses, {row: seen[row] for row in sorted(seen, key=lambda row: seen[row].id or 0)})
+        return self._returned(poses, {row: seen[row] for row in sorted(seen, key=lambda row: seen[row].id or inf)})
 
     def _sightings(self, poses: Poses) -> dict[int, Sighting]:
         """The usable poses, by row."""
@@ -296,7 +297,8 @@ class Tracker:
         """Whether a pose is that of a person who has one already."""
         if not others:
             return False
-        return bool(similarity(*_stacked([one]), *_stacked(others)).max() > self.settings.same)
+        # in this order: `similarity` loops over the second of them
+        return bool(similarity(*_stacked(others), *_stacked([one])).max() > self.settings.same)
 
     def _started(self, sightings: dict[int, Sighting], seen: dict[int, Track]) -> dict[int, Track]:
         """Tracks of the poses from new boxes that are nobody's yet, the surest first."""

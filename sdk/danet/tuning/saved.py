@@ -77,7 +77,7 @@ def find_tuning(model: Path, backend: str) -> FoundTuning:
     refused: list[tuple[bool, FoundTuning]] = []
     try:
         places = _places(model, backend)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle; a name with "\0"
         return FoundTuning(f"not looked for: {error}")
     for place in places:
         other = False

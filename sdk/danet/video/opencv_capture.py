@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 
 from danet.errors import SourceError
-from danet.opencv_name import opencv_name
+from danet.utf8_name import utf8_name
 
 OPEN_S = 10.0
 """An address must answer within this time."""
@@ -66,7 +66,7 @@ def open_file(path: str) -> cv2.VideoCapture | None:
         SourceError: a path that is no UTF-8.
     """
     with quiet_opencv():
-        return _upright(cv2.VideoCapture(opencv_name(path, SourceError)))
+        return _upright(cv2.VideoCapture(utf8_name(path, SourceError)))
 
 
 def open_address(address: str, read_s: float) -> cv2.VideoCapture:
@@ -75,7 +75,7 @@ def open_address(address: str, read_s: float) -> cv2.VideoCapture:
     Raises:
         SourceError: it does not answer, or is no video, or no UTF-8.
     """
-    name = opencv_name(address, SourceError, without_password(address))
+    name = utf8_name(address, SourceError, without_password(address))
     read_ms = int(min(1000 * read_s, LONGEST_MS))
     limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, int(1000 * OPEN_S), cv2.CAP_PROP_READ_TIMEOUT_MSEC, read_ms]
     with quiet_opencv():
@@ -94,7 +94,7 @@ def open_device(device: int | str) -> cv2.VideoCapture | None:
     with quiet_opencv():
         if isinstance(device, int):
             return _upright(cv2.VideoCapture(device))
-        return _upright(cv2.VideoCapture(opencv_name(device, SourceError), cv2.CAP_V4L2))
+        return _upright(cv2.VideoCapture(utf8_name(device, SourceError), cv2.CAP_V4L2))
 
 
 def _upright(capture: cv2.VideoCapture) -> cv2.VideoCapture | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import InputError
-from danet.opencv_name import opencv_name
+from danet.utf8_name import utf8_name
 from danet.video.opencv_capture import quiet_opencv
 
 CODECS = {".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v", ".mp4": "mp4v"}
@@ -43,7 +43,7 @@ class OpenCvEncoder:
         self._last_s = -math.inf
         self._last: NDArray[np.uint8] | None = None
         with quiet_opencv():
-            name = opencv_name(str(path), InputError)
+            name = utf8_name(str(path), InputError)
             self._writer = cv2.VideoWriter(name, cv2.VideoWriter.fourcc(*codec), fps, size[::-1])
         if not self._writer.isOpened():
             raise InputError(f"OpenCV cannot write {codec} video of {size[1]}x{size[0]} to a {path.suffix} file")

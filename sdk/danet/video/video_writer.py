@@ -27,7 +27,7 @@ MIB = 1 << 20
 
 
 class VideoWriter:
-    """Writes frames to .mp4, .m4v, .mov, .mkv (H.264 where PyAV is installed: the extra `video`) or .avi.
+    """Writes frames to .mp4, .mov, .mkv (H.264 where PyAV is installed: the extra `video`), .m4v (with PyAV) or .avi.
 
     The file is written beside, under a name that begins with a dot, and renamed by `close`: also after an error,
     so that what was done is kept and plays. Nothing appears if no frame was written.

@@ -5,6 +5,7 @@ import importlib.util
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,18 @@ def _serve(*words: str, **options: Any) -> subprocess.Popen[str]:
 def test_a_signal_is_the_usual_end(number: signal.Signals, tmp_path: Path) -> None:
     pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'danet-edge[app]'")
     with _serve("--no-browser", "--threads", "1", env={"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"}) as process:
-        assert process.stderr is not None
-        assert "http://127.0.0.1:" in process.stderr.readline()
-        assert [path.name for path in tmp_path.glob("danet-app-*")] != []
-        process.send_signal(number)
-        assert process.wait(20) == 0
-        assert process.stderr.read() == ""
+        too_late = threading.Timer(60, process.kill)
+        too_late.start()
+        try:
+            assert process.stderr is not None
+            assert "http://127.0.0.1:" in process.stderr.readline()
+            assert [path.name for path in tmp_path.glob("danet-app-*")] != []
+            process.send_signal(number)
+            assert process.wait(20) == 0
+            assert process.stderr.read() == ""
+        finally:
+            too_late.cancel()
+            process.kill()
     assert list(tmp_path.iterdir()) == []
 
 

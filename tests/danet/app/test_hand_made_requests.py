@@ -6,8 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +69,10 @@ class Page:
         with urllib.request.urlopen(asked, timeout=WAIT_S):
             pass
         data = urllib.request.urlopen(f"{self.url}/gradio_api/queue/data?session_hash=by-hand", timeout=WAIT_S)
+        deadline = time.monotonic() + WAIT_S  # heartbeats keep the connection alive
         with data as lines:
-            return next(text for line in lines if "process_completed" in (text := line.decode()))
+            in_time = takewhile(lambda _: time.monotonic() < deadline, lines)
+            return next(text for line in in_time if "process_completed" in (text := line.decode()))
 
     def upload(self, file: Path) -> str:
         """The name of an upload on the server."""
@@ -103,13 +108,20 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
             env={**os.environ, "TMPDIR": str(folder)},
         ) as process,
     ):
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url, (folder / "errors").read_text()
-        yield Page(url, log)
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(WAIT_S)
+        too_late = threading.Timer(WAIT_S, process.kill)
+        too_late.start()
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, (folder / "errors").read_text()
+            too_late.cancel()
+            yield Page(url, log)
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(WAIT_S)
+        finally:
+            too_late.cancel()
+            process.kill()
 
 
 def file_data(path: str) -> dict[str, Any]:

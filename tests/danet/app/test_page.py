@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,19 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
+        too_late = threading.Timer(ANSWER_MS / 1000, process.kill)
+        too_late.start()
         try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
             assert line.startswith("http://127.0.0.1:"), line + process.stderr.read()
+            too_late.cancel()
             yield Served(line.split()[0], folder)
-        finally:
             process.send_signal(signal.SIGINT)
             status, errors = process.wait(20), process.stderr.read()
+        finally:
+            too_late.cancel()
+            process.kill()
     assert (status, errors) == (0, "")
     assert [path for path in (folder / "tmp").iterdir() if path.name.startswith(("danet", "gradio"))] == []
 

@@ -6,6 +6,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ pytest.importorskip("ai_edge_litert", reason="the extra `tflite` is not installe
 
 from danet.backends.base import Backend, BackendOptions
 from danet.backends.registry import BACKENDS, load_model
-from danet.backends.tflite_backend import Delegate, TfliteBackend, open_tflite
+from danet.backends.tflite_backend import Delegate, TfliteBackend, _infer, open_tflite
 from danet.errors import BackendError, MissingExtraError, ModelFileError, ModelSpecError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
@@ -78,7 +79,7 @@ def test_calls_from_several_threads(
     streams: int, tiny_tflite: Path, crops: NDArray[np.uint8], expected: NDArray[np.float32]
 ) -> None:
     backend = open_tflite(tiny_tflite, threads=2, streams=streams)
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=10)
 
     def run(number: int) -> None:
         barrier.wait()
@@ -111,6 +112,32 @@ def test_closed(tiny_tflite: Path, crops: NDArray[np.uint8]) -> None:
 def test_crops_of_another_size(shape: tuple[int, ...], tiny_tflite: Path) -> None:
     with pytest.raises(BackendError, match="expected uint8"):
         open_tflite(tiny_tflite).run(np.zeros(shape, np.uint8))
+
+
+def test_no_streams(tiny_tflite: Path) -> None:
+    with pytest.raises(BackendError, match="streams 0, expected 1 or more"):
+        open_tflite(tiny_tflite, streams=0)
+
+
+def test_heatmaps_in_half_precision_are_no_zeros() -> None:
+    """As other exporters than danet's write them; such a file's quantization has a scale of 0."""
+
+    class Interpreter:
+        def get_input_details(self) -> list[dict[str, Any]]:
+            return [{"index": 0}]
+
+        def get_output_details(self) -> list[dict[str, Any]]:
+            return [{"index": 1, "quantization": (0.0, 0)}]
+
+        def set_tensor(self, index: int, images: NDArray[np.uint8]) -> None: ...
+
+        def invoke(self) -> None: ...
+
+        def get_tensor(self, index: int) -> NDArray[np.float16]:
+            return np.full((1, 4, 3, 17), 0.5, np.float16)
+
+    found = _infer(Interpreter(), np.zeros((1, 16, 12, 3), np.uint8))
+    assert (found.dtype, found.shape, found.min()) == (np.float32, (1, 17, 4, 3), 0.5)
 
 
 def test_crops_of_another_type(tiny_tflite: Path) -> None:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from danet.commands import infer
 from danet.commands.pictures import boxes_for
 from danet.detectors import opening
 from danet.detectors.base import Detections
@@ -116,7 +117,7 @@ def test_json_is_written_over_nothing_that_is_read_or_drawn(
     before = [path.read_bytes() for path in (picture, boxes_file, tiny_ir)]
     for out in (picture, boxes_file, tmp_path / "link.xml"):
         outcome = danet("infer", tiny_ir, picture, "--boxes", boxes_file, "--json", out)
-        assert f"{out} is read; write the JSON to another file" in outcome.error()
+        assert f"{out} is read; write to another file" in outcome.error()
     assert [path.read_bytes() for path in (picture, boxes_file, tiny_ir)] == before
     drawn = danet("infer", tiny_ir, picture, "--draw", tmp_path / "a.png", "--json", tmp_path / "b" / ".." / "a.png")
     assert "is drawn to; write the JSON to another file" in drawn.error()
@@ -151,7 +152,7 @@ def test_options_reach_the_model(danet: Danet, tiny_onnx: Path, scene_file: Path
     in_openvino = danet(*arguments, "--backend", "openvino")
     assert [person["box"] for person in persons_of(in_openvino.out)] == [[0, 0, 320, 240]]
     assert "onnxruntime" in danet(*arguments, "--precision", "bf16").error()
-    assert "no backend named 'tensorrt'" in danet(*arguments, "--backend", "tensorrt").error()
+    assert danet(*arguments, "--backend", "tensorrt").status == 2
     assert danet(*arguments, "--threads", "0").status == 2
 
 
@@ -225,6 +226,57 @@ def test_picture_of_an_unknown_suffix(danet: Danet, tiny_ir: Path, scene_file: P
 # One bad picture does not cost the others
 
 
+def test_a_picture_that_cannot_be_drawn_costs_neither_the_others_nor_the_json(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out" / f"{scene_file.stem}.png").mkdir(parents=True)
+    done = danet("infer", tiny_ir, scene_file, portrait, "--draw", tmp_path / "out", "--json", "-")
+    assert done.status == 1
+    assert f"{scene_file.stem}.png: a folder" in done.err
+    assert [one["file"] for one in json.loads(done.out)["images"]] == [str(scene_file), str(portrait)]
+    assert (tmp_path / "out" / f"{portrait.stem}.png").is_file()
+
+
+def test_what_was_found_is_kept_when_the_command_is_ended(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: Path) -> Any:
+        if path == portrait:
+            raise KeyboardInterrupt
+        return read_picture(path)
+
+    monkeypatch.setattr(infer, "read_picture", read)
+    done = danet("infer", tiny_ir, scene_file, portrait, "--json", "-")
+    assert done.status == 130
+    assert [one["file"] for one in json.loads(done.out)["images"]] == [str(scene_file)]
+
+
+def test_a_folder_as_json_is_refused_before_any_work(
+    danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path
+) -> None:
+    done = danet("infer", tiny_ir, scene_file, "--json", tmp_path)
+    assert "a folder, expected a file" in done.error()
+
+
+@pytest.mark.parametrize("option", ["--json", "--draw"])
+def test_an_empty_name_is_wrong_use(danet: Danet, tiny_ir: Path, scene_file: Path, option: str) -> None:
+    done = danet("infer", tiny_ir, scene_file, option, "")
+    assert done.status == 2
+    assert "an empty name" in done.err
+
+
+def test_a_threshold_of_no_drawing_is_wrong_use(danet: Danet, tiny_ir: Path, scene_file: Path) -> None:
+    done = danet("infer", tiny_ir, scene_file, "--threshold", 0.3)
+    assert done.status == 2
+    assert "--threshold without --draw" in done.err
+
+
+def test_closed_standard_input(tiny_ir: Path, scene_file: Path) -> None:
+    command = f"{Path(sys.executable).with_name('danet')} infer {tiny_ir} {scene_file} --boxes - <&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "danet: error: standard input is closed; name a file of boxes\n")
+
+
 def test_broken_pictures_among_good_ones(
     danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path
 ) -> None:
@@ -282,6 +334,13 @@ def test_wrong_boxes(danet: Danet, tiny_ir: Path, scene_file: Path, content: str
     out = tmp_path / "out.json"
     assert message in danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "boxes.json", "--json", out).error()
     assert not out.exists()
+
+
+def test_null_in_the_place_of_boxes(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:
+    """Not the whole picture as one person."""
+    (tmp_path / "boxes.json").write_text(json.dumps({scene_file.name: None}))
+    told = danet("infer", tiny_ir, scene_file, "--boxes", tmp_path / "boxes.json").error()
+    assert f"null for {scene_file}, expected a list; []" in told
 
 
 def test_boxes_that_are_no_text(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:

@@ -85,6 +85,15 @@ def test_json_file_and_people(danet: Danet, tiny_ir: Path, tmp_path: Path) -> No
     assert "tiny" in outcome.err
 
 
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+@pytest.mark.parametrize("command", ["info", "tune"])
+def test_the_model_is_not_written_over(danet: Danet, command: str, suffix: str, tiny_ir: Path) -> None:
+    target = tiny_ir.with_suffix(suffix)
+    before = target.read_bytes()
+    assert f"{target} is read; write to another file" in danet(command, tiny_ir, "--json", target).error()
+    assert target.read_bytes() == before
+
+
 def test_embedded_model(danet: Danet) -> None:
     found = facts(danet("info", "danet72", "--json", "-"))
     assert found["spec"]["name"] == "danet72"

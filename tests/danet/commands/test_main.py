@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -79,12 +80,24 @@ def test_reader_of_stdout_goes_away(tiny_ir: Path, scene_file: Path) -> None:
         text=True,
     )
     assert process.stdout is not None
-    assert process.stderr is not None
     process.stdout.close()
-    error = process.stderr.read()
-    process.stderr.close()
-    assert process.wait(timeout=60) == 1
+    try:
+        _, error = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 1
     assert error.splitlines() == [f"{scene_file}: 1 persons, scores {error.split()[-1]}"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="its shell closes no streams")
+@pytest.mark.parametrize(
+    ("model", "closed", "status"), [("danet72", ">&-", 0), ("danet72", "2>&-", 0), ("none.xml", "2>&-", 1)]
+)
+def test_closed_standard_streams(model: str, closed: str, status: int) -> None:
+    command = ["sh", "-c", f"{PROGRAM} info {model} --json - {closed}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (status, "")
+    assert done.stdout == "" or json.loads(done.stdout)["runs_in"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
@@ -130,14 +143,17 @@ def test_interrupt(danet_process: Danet, tiny_ir: Path, tmp_path: Path) -> None:
 
     command = [PROGRAM, "infer", tiny_ir, "x.png", "--boxes", "-"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    assert process.stderr is not None
-    time.sleep(3)  # it waits for boxes now
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
-    assert process.stderr.read().splitlines() == ["danet: error: interrupted"]
-    process.stdin.close()
-    process.stderr.close()
+    try:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        time.sleep(3)  # it waits for boxes now
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read().splitlines() == ["danet: error: interrupted"]
+        process.stdin.close()
+        process.stderr.close()
+    finally:
+        process.kill()
 
 
 def test_a_library_of_the_system_that_is_missing(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -197,6 +197,29 @@ def test_wrong_use(danet: Danet, video: Path, option: str, value: str) -> None:
     assert option in done.err
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--boxes",), "--boxes without --out or --show"),
+        (("--threshold", "0.3"), "--threshold without --out or --show"),
+        (("--detector", "none", "--no-tracking"), "--no-tracking with --detector none"),
+        (("--detector", "none", "--detect-every", "3"), "--detect-every with --detector none"),
+        (("--no-tracking", "--no-smoothing"), "--no-smoothing with --no-tracking"),
+        (("--no-tracking", "--detect-every", "3"), "--detect-every with --no-tracking"),
+    ],
+)
+def test_an_option_that_would_do_nothing(danet: Danet, video: Path, options: tuple[str, ...], told: str) -> None:
+    done = danet("video", "danet72", video, *options)
+    assert done.status == 2
+    assert told in done.err
+
+
+def test_the_model_is_not_written_over(danet: Danet, video: Path, tiny_ir: Path) -> None:
+    before = tiny_ir.read_bytes()
+    assert "is read; write to another file" in danet("video", tiny_ir, video, "--jsonl", tiny_ir).error()
+    assert tiny_ir.read_bytes() == before
+
+
 SLOW_PROGRAM = """
 import signal, sys, time
 import danet.backends.null_backend as null
@@ -225,15 +248,18 @@ def test_ended_by_a_signal(number: signal.Signals, times: int, status: int, tmp_
     options = ("--detector", "none", "--backend", "null", "--out", str(out), "--jsonl", str(lines))
     command = [sys.executable, "-c", SLOW_PROGRAM, "video", "null", str(pictures), *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (lines.exists() and lines.read_text().count("\n") >= 3):
-        assert time.monotonic() < deadline
-        assert process.poll() is None
-        time.sleep(0.05)
-    for _ in range(times):
-        process.send_signal(number)
-        time.sleep(0.01)
-    _, said = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60
+        while not (lines.exists() and lines.read_text().count("\n") >= 3):
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        for _ in range(times):
+            process.send_signal(number)
+            time.sleep(0.01)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == status, said
     assert "Traceback" not in said
     done = len(lines_of(lines))

@@ -65,6 +65,11 @@ def test_boxes_that_are_none_are_left_out() -> None:
         ("boxes", "cannot be used"),
         ([[0, 0, 5e6, 5]], "within 1000000"),
         ({"boxes": [BOX]}, "cannot be used"),
+        (([BOX], [90]), "a score of 90, expected scores in 0..1"),
+        (([BOX], [-0.1]), r"a score of -0\.1"),
+        ([[0, 0, 10**400, 5]], "cannot be used"),
+        ([[True, False, True, True]], "of bool, expected numbers"),
+        ([["0", "0", "9", "9"]], "of <U1, expected numbers"),
     ],
 )
 def test_what_is_no_boxes(found: Any, message: str) -> None:

@@ -39,6 +39,13 @@ def test_missing_file(tmp_path: Path, name: str) -> None:
         open_detector(tmp_path / "folder.onnx")
 
 
+def test_names_that_no_file_has() -> None:
+    with pytest.raises(DetectorError, match="File name too long"):
+        open_detector("a" * 300 + ".onnx")
+    with pytest.raises(InputError, match="detector of type NoneType, expected a name or a file"):
+        open_detector(None)  # type: ignore[arg-type]
+
+
 def test_unknown_options(constant_model: MakeModel) -> None:
     with pytest.raises(InputError, match=r"'hog'.*input_size"):
         open_detector("hog", input_size=640)

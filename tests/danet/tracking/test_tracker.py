@@ -203,11 +203,36 @@ def test_a_new_frame_size_scales_what_is_known(world: World, person: Person) -> 
     for index in range(4):
         world.persons = {1: person(200, 240)}
         step(tracker, world, index)
-    world.persons = {1: 1.5 * person(200, 240)}
-    poses = tracker.update(world.infer(tracker.boxes((720, 960), 4 / FPS, None)))
+    # keypoints count from the first pixel's centre
+    world.persons = {1: 3 * (person(200, 240) + 0.5) - 0.5}
+    poses = tracker.update(world.infer(tracker.boxes((1440, 1920), 4 / FPS, None)))
     assert poses.ids is not None
     assert poses.ids.tolist() == [1]
-    np.testing.assert_allclose(poses.keypoints[0], world.persons[1], atol=3)
+    np.testing.assert_allclose(poses.keypoints[0], world.persons[1], atol=1e-3)
+
+
+def test_a_new_person_whom_the_detector_finds_elsewhere_is_confirmed(world: World, person: Person) -> None:
+    """From the second frame on its boxes lie off: each is a new person's beside the expected one."""
+    tracker = Tracker(TrackerSettings(detect_every=1, confirm=3, undetected=1))
+    world.persons = {1: person(300, 240)}
+    ids = set()
+    for index in range(12):
+        found = world.detect()
+        away = Detections(found.boxes + (index > 0) * np.array([[30, 40, 30, 40]], np.float32), found.scores)
+        poses = tracker.update(world.infer(tracker.boxes(SIZE, index / FPS, away)))
+        ids |= set() if poses.ids is None else set(poses.ids.tolist())
+    assert ids == {1}
+
+
+def test_who_is_new_comes_last(world: World, person: Person) -> None:
+    tracker = Tracker(TrackerSettings(detect_every=1))
+    world.persons = {1: person(400, 240)}
+    orders = []
+    for index in range(6):
+        if index == 3:
+            world.persons = {2: person(100, 240), **world.persons}
+        orders.append(step(tracker, world, index).ids)
+    assert [[] if ids is None else ids.tolist() for ids in orders] == [[], [1], [1], [1], [1, 2], [1, 2]]
 
 
 def test_few_sure_keypoints_fall_back_on_boxes(world: World, person: Person) -> None:
@@ -319,7 +344,9 @@ def test_poses_of_other_boxes(world: World, person: Person) -> None:
         tracker.update(world.infer(np.concatenate((boxes, boxes))))
 
 
-@pytest.mark.parametrize("bad", [{"detect_every": 0}, {"match": float("nan")}, {"keep_lost_s": -1.0}])
+@pytest.mark.parametrize(
+    "bad", [{"detect_every": 0}, {"detect_every": float("nan")}, {"match": float("nan")}, {"keep_lost_s": -1.0}]
+)
 def test_bad_settings(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         TrackerSettings(**bad)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from danet.backends import openvino_backend
-from danet.errors import BackendError
+from danet.errors import BackendError, ModelFileError
 from danet.estimator import PoseEstimator
 from danet.scenes.scene import Scene
 from danet.tuning.record import Tuning
@@ -159,3 +159,6 @@ def test_settings_of_a_file_with_a_fixed_batch(model: Path, monkeypatch: pytest.
     monkeypatch.setattr(opened_model, "load_model", lambda *given: replace(real(*given), batch_sizes=(4,)))
     with PoseEstimator(model, settings=Settings(batch_size=8, stream_batch_size=1)) as estimator:
         assert estimator.settings == Settings(batch_size=4)
+    monkeypatch.setattr(opened_model, "load_model", lambda *given: replace(real(*given), batch_sizes=(512,)))
+    with pytest.raises(ModelFileError, match="made for batches of 512, expected 256 at most"):
+        PoseEstimator(model)

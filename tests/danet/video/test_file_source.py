@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import struct
 import subprocess
 import sys
@@ -197,6 +198,7 @@ def test_nothing_of_opencvs_own_reaches_stderr(h264: Path, tmp_path: Path) -> No
 
 
 def test_close_ends_an_iteration_and_frees_the_file(avi: Path) -> None:
+    gc.collect()
     handles = open_handles()
     source = FileSource(avi)
     frames = iter(source)
@@ -205,7 +207,7 @@ def test_close_ends_an_iteration_and_frees_the_file(avi: Path) -> None:
     assert next(frames, None) is None
     assert list(source) == []
     source.close()
-    assert open_handles() == handles
+    assert open_handles() <= handles
 
 
 def test_close_while_another_thread_reads(tmp_path: Path) -> None:

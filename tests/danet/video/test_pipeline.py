@@ -33,7 +33,7 @@ def pictures(count: int, size: tuple[int, int] = (64, 80)) -> list[Any]:
 
 
 def reading_threads() -> list[str]:
-    return [one.name for one in threading.enumerate() if one.name.startswith("danet")]
+    return [one.name for one in threading.enumerate() if one.name.startswith(("danet-read-ahead", "danet-capture"))]
 
 
 def indices_into(seen: list[int], pipeline: PosePipeline) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import sys
 import threading
@@ -239,10 +240,11 @@ def test_a_video_without_end(tmp_path: Path) -> None:
     assert [number_of(frame.image) for frame in first] == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4, 0, 1]
     assert [frame.index for frame in first] == list(range(12))
     assert [frame.time_s for frame in first] == pytest.approx([index / 25 for index in range(12)])
+    gc.collect()
     handles = open_handles()
     for _ in range(100):
         next(frames)
-    assert open_handles() == handles
+    assert open_handles() <= handles
     source.close()
     assert next(frames, None) is None
 
@@ -255,7 +257,7 @@ def test_pictures_without_end(folder: Path) -> None:
 
 
 def test_a_file_played_like_a_camera(tmp_path: Path) -> None:
-    path = write_cv2(tmp_path / "a.avi", 30, "MJPG")  # 1.2 seconds
+    path = write_cv2(tmp_path / "a.avi", 100, "MJPG")  # 4 seconds
     with_gaps = []
     start = time.monotonic()
     source = open_source(path, live=True)
@@ -265,10 +267,10 @@ def test_a_file_played_like_a_camera(tmp_path: Path) -> None:
         assert number_of(frame.image) - with_gaps[-1][1] > 0 if with_gaps else True
         with_gaps.append((frame.index, number_of(frame.image)))
         time.sleep(0.15)
-    assert time.monotonic() - start > 1.1
-    assert len(with_gaps) < 15
+    assert time.monotonic() - start > 3.9
+    assert len(with_gaps) < 50
     assert source.dropped > 0
-    assert with_gaps[-1][1] == 29  # the last one is kept although its maker has gone
+    assert with_gaps[-1][1] == 99  # the last one is kept although its maker has gone
     source.close()
 
 

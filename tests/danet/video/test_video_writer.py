@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import importlib.util
 import itertools
 import signal
@@ -352,9 +353,10 @@ def test_handles_and_threads_are_given_back(tmp_path: Path) -> None:
                 writer.write(numbered(0))
 
     run()
+    gc.collect()
     handles = open_handles()
     threads = threading.active_count()
     for _ in range(5):
         run()
-    assert threading.active_count() == threads
-    assert open_handles() == handles
+    assert threading.active_count() <= threads
+    assert open_handles() <= handles

@@ -24,6 +24,7 @@ WORDS = (
     *(b"cnumpy._core.numeric\n_frombuffer\n", b"cnumpy.core.multiarray\nscalar\n", b"X\x06\x00\x00\x00latin1"),
 )
 _OWNED = Path("/tmp/danet-fuzz-owned")
+_OWNED.unlink(missing_ok=True)  # what an earlier run found is no news
 _PLAIN = (dict, list, tuple, str, bytes, bytearray, int, float, bool, type(None), np.ndarray, np.generic, np.dtype)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from danet.errors import InputError, SourceError
-from danet.opencv_name import opencv_name
+from danet.utf8_name import utf8_name
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
 
@@ -62,6 +62,6 @@ def test_names_that_are_not_utf8_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_the_message_calls_it() -> None:
-    assert opencv_name("café", InputError) == "café"
+    assert utf8_name("café", InputError) == "café"
     with pytest.raises(SourceError, match=r"^here: the name is not UTF-8"):
-        opencv_name("caf\udce9", SourceError, "here")
+        utf8_name("caf\udce9", SourceError, "here")
