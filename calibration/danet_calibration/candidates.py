@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from danet.commands.pictures import boxes_for, read_boxes
 from danet.errors import InputError, SourceError
 from danet.frame import as_boxes, read_picture
-from danet.opencv_name import opencv_name
 from danet.scenes.scene import render_scene
 from danet.video.container import PLAYLISTS, is_playlist
 from danet.video.file_source import FileSource
 from danet.video.frame import Frame
+from danet.video.opencv_capture import open_file, stated_frames
 from danet_evaluation.coco import KeypointDataset, Picture
 from danet_evaluation.rendered import FIRST_SEED, FRAME_SIZE, MAX_PERSONS, RenderedPicture
 
@@ -65,7 +65,7 @@ class VideoFrame:
         Raises:
             InputError: the video has no such frame.
         """
-        video = cv2.VideoCapture(opencv_name(str(self.path), InputError))
+        video = _opened(self.path)
         try:
             video.set(cv2.CAP_PROP_POS_FRAMES, self.number)
             read, frame = video.read()
@@ -150,18 +150,23 @@ def folder_candidates(folder: Path, boxes: Path | None) -> list[Candidate]:
     Raises:
         InputError: no picture in the folder, or boxes that do not fit.
     """
-    pictures = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
+    pictures = sorted(path for path in folder.rglob("*") if _is_picture(path))
     if not pictures:
         raise InputError(
             f"{folder}: no pictures ({', '.join(PICTURE_SUFFIXES)}) and no annotations of a split; expected a folder "
             "laid out as COCO 2017 or people17, a folder of pictures, or a video"
         )
-    content = None if boxes is None else read_boxes(str(boxes))
+    content = None if boxes is None else _read(boxes)
     return [
         candidate
         for path in pictures
         for candidate in _on_picture(Photo(path), path, str(path.parent.relative_to(folder)), content)
     ]
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a path is a picture file; on foreign disks macOS puts what it knows of a.jpg into ._a.jpg beside it."""
+    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith("._") and path.is_file()
 
 
 def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candidate]:
@@ -176,12 +181,13 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     """
     if path.is_file() and path.suffix.lower() not in PLAYLISTS and is_playlist(path):
         raise InputError(f"{path}: no video but a playlist, which names other files; expected a video")
-    if boxes is None:
-        numbers = np.linspace(0, _readable(path, _stated_count(path)) - 1, frames).round().astype(int)
+    stated = _stated_count(path) if boxes is None else None
+    if stated is not None:
+        numbers = np.linspace(0, _readable(path, stated) - 1, frames).round().astype(int)
         return [Candidate(VideoFrame(path, number), None, path.name) for number in np.unique(numbers).tolist()]
-    content = read_boxes(str(boxes))
+    content = None if boxes is None else _read(boxes)
     try:
-        video = CountedVideo(path)
+        video = CountedVideo(path)  # without boxes: raw MJPEG, say, states no count, and OpenCV finds no time in it
     except SourceError as error:
         raise InputError(str(error)) from error
     count = video.count()
@@ -198,20 +204,36 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     ]
 
 
-def _stated_count(path: Path) -> int:
-    video = cv2.VideoCapture(opencv_name(str(path), InputError))
+def _read(boxes: Path) -> Any:
+    """The content of a boxes file; raises InputError for null, which means that no file is given."""
+    content = read_boxes(str(boxes))
+    if content is None:
+        raise InputError(f"{boxes}: null, expected a list of boxes or an object of lists")
+    return content
+
+
+def _opened(path: Path) -> cv2.VideoCapture:
+    """A video file, for the caller to release; raises InputError."""
     try:
-        count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+        video = open_file(str(path.absolute()))  # FFmpeg takes what stands before a colon for a protocol
+    except SourceError as error:
+        raise InputError(str(error)) from error
+    if video is None:
+        raise InputError(f"{path}: not a video file that OpenCV can decode; expected such as .mp4 or .avi")
+    return video
+
+
+def _stated_count(path: Path) -> int | None:
+    video = _opened(path)
+    try:
+        return stated_frames(video)
     finally:
         video.release()
-    if count < 1:
-        raise InputError(f"{path}: not a video file that OpenCV can decode; expected such as .mp4 or .avi")
-    return count
 
 
 def _readable(path: Path, stated: int) -> int:
     """Frames up to the last that can be read. MKV, WebM and TS state none: OpenCV's count is duration times rate."""
-    video = cv2.VideoCapture(opencv_name(str(path), InputError))
+    video = _opened(path)
 
     def beyond(number: int) -> bool:
         video.set(cv2.CAP_PROP_POS_FRAMES, number)

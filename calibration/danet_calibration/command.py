@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
-from danet.commands.option_types import not_negative, positive
-from danet.errors import InputError, MissingExtraError
+from danet.commands.option_types import not_negative, not_negative_whole, positive
+from danet.errors import MissingExtraError
+from danet.files import refuse_folder
 
 if TYPE_CHECKING:
     from danet_calibration.gate import Told
@@ -33,12 +34,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="annotated folder as COCO 2017 or people17, folder of pictures, or video (rendered persons)",
     )
     parser.add_argument("--boxes", metavar="FILE", type=Path, help="persons on a folder's pictures or a video's frames")
-    parser.add_argument("--max-drop", metavar="AP", type=not_negative, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
+    parser.add_argument("--max-drop", metavar="AP", type=_drop, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
     parser.add_argument("--format", nargs="+", choices=("openvino", "onnx", "tflite"), default=["openvino"])
     parser.add_argument("--name", help="file name without suffix; the model's name with -int8 if not given")
     parser.add_argument("--samples", metavar="N", type=positive, default=SAMPLES, help=f"crops ({SAMPLES})")
-    parser.add_argument("--seed", type=int, default=0, help="of the choice of crops (0)")
+    parser.add_argument("--seed", type=not_negative_whole, default=0, help="of the choice of crops (0)")
     parser.add_argument("--minutes", type=not_negative, help="begin no step after so many; a rerun goes on (no limit)")
     parser.add_argument(
         "--rendered",
@@ -53,14 +54,23 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="OUT", help="the same; - for stdout")
 
 
+def _drop(text: str) -> float:
+    """A part of the AP."""
+    value = not_negative(text)
+    if value > 1:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number in 0..1")
+    return value
+
+
 def _run(options: argparse.Namespace) -> int:
     try:
         from danet_calibration.quantize import quantize
         from danet_calibration.watch import Watch
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet quantize", "calibrate", error.name or "nncf") from error
-    if options.boxes and not options.data:
-        raise InputError("--boxes goes with the --data that the boxes were found on")
+    for target in (options.report, options.json):
+        if target and target != "-":
+            refuse_folder(Path(target))
     with progress_bar() as bar:
         report = quantize(_request(options), Watch(bar, options.minutes), tell_attempts)
     print_report(report)

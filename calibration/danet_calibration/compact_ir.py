@@ -81,4 +81,6 @@ def strip_shapes(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     text = re.sub(r"<dim>[^<]*</dim>", "", text)
     text = re.sub(r"<input>.*?</input>", lambda ports: re.sub(r' precision="\w+"', "", ports[0]), text, flags=re.DOTALL)
-    path.write_text(re.sub(r"></port>| />", "/>", text), encoding="utf-8")
+    # values are matched before ends of tags, and left as they are: the spec's text may hold anything
+    shorter = re.sub(r'"[^"]*"|></port>| />', lambda found: found[0] if found[0][0] == '"' else "/>", text)
+    path.write_text(shorter, encoding="utf-8")

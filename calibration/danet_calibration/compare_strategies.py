@@ -23,6 +23,7 @@ from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.commands.console import human, progress_bar
 from danet.cpu import read_cpu
+from danet.model_files import model_files
 from danet_calibration.candidates import dataset_candidates
 from danet_calibration.crops import CalibrationCrops, cut_crops
 from danet_calibration.data import DataChoice, find_data
@@ -104,7 +105,7 @@ def main() -> None:
             f"{ap:.4f} | {reference - ap:+.4f} | {error:.4f}"
             for ap, reference, error in zip(aps, rows["float"][1], errors[name], strict=True)
         ]
-        size = sum(path.with_suffix(suffix).stat().st_size for suffix in job.format.suffixes) / 1e6
+        size = sum(part.stat().st_size for part in model_files(path)) / 1e6
         ratios = [f"{speeds[batch][name] / speeds[batch]['float']:.2f}" for batch in BATCHES]
         print(f"| {name} | {' | '.join(figures)} | {size:.2f} | {' | '.join(ratios)} |")
 
@@ -154,10 +155,12 @@ def _errors(job: Job, files: dict[str, Path], folder: Path) -> dict[str, list[fl
     for data in job.validations:
         chosen = choose(dataset_candidates(data), ERROR_PERSONS, seed=0)
         crops = cut_crops(chosen, job.float_model.spec, folder / "error-crops")
-        answers = {name: _heatmaps(path, crops) for name, path in files.items()}
-        reference = next(iter(answers.values()))
-        for name, heatmaps in answers.items():
+        reference: NDArray[np.float32] | None = None
+        for name, path in files.items():
+            heatmaps = _heatmaps(path, crops)
+            reference = heatmaps if reference is None else reference
             errors[name].append(float(np.square(heatmaps - reference).sum() / np.square(reference).sum()))
+            del heatmaps  # before the next file's: those of 200 persons are 42 MB
     return errors
 
 

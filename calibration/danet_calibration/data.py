@@ -44,7 +44,7 @@ class DataChoice:
     data: Path | None = None
     """A folder laid out as COCO 2017 or people17, a folder of pictures, or a video; None: rendered persons."""
     boxes: Path | None = None
-    """Persons on a folder's pictures or a video's frames, as `danet infer --boxes` takes them."""
+    """Persons on a folder's pictures, as `danet infer --boxes` takes them, or a video's frames: `video_candidates`."""
     samples: int = 300
     """Crops to calibrate on."""
     seed: int = 0
@@ -53,6 +53,15 @@ class DataChoice:
     persons; None: on annotated data alone, or on `RENDERED_PERSONS` where there is none."""
     limit: int | None = None
     """Measure on the first pictures of each data set with so many persons; None: on all."""
+
+    def __post_init__(self) -> None:
+        """Refuse what NumPy's generators refuse.
+
+        Raises:
+            InputError: a seed below 0.
+        """
+        if self.seed < 0:
+            raise InputError(f"seed {self.seed}, expected 0 or more")
 
     @property
     def annotated(self) -> bool:
@@ -88,6 +97,7 @@ def find_data(choice: DataChoice, progress: Progress = silent) -> Data:
     Raises:
         InputError: no pictures, boxes that do not fit, or pictures that both would use.
     """
+    refuse_unusable(choice)
     split = load_split(choice.data, CALIBRATION_SPLIT) if choice.data and choice.annotated else None
     words, chosen = _chosen(choice, split)
     validations = _validations(choice, progress)
@@ -95,6 +105,23 @@ def find_data(choice: DataChoice, progress: Progress = silent) -> Data:
         _refuse_shared(chosen, validation)
     tuning = _held_out(choice, split, chosen, validations) or validations[0].first(TUNING_PERSONS)
     return Data(words, tuple(chosen), validations, tuning)
+
+
+def refuse_unusable(choice: DataChoice) -> None:
+    """Refuse data that is not there, and boxes of data that takes none.
+
+    Raises:
+        InputError: such a choice.
+    """
+    if choice.data is not None and not (choice.data.is_file() or choice.data.is_dir()):
+        raise InputError(f"{choice.data}: no such file or folder")
+    if choice.boxes is not None and choice.data is None:
+        raise InputError("--boxes goes with the --data that the boxes were found on")
+    if choice.boxes is not None and choice.annotated:
+        raise InputError(
+            f"--boxes {choice.boxes} beside {choice.data}, whose annotations have boxes of their own; leave --boxes "
+            "out, or give the folder of the pictures alone"
+        )
 
 
 def _chosen(choice: DataChoice, split: KeypointDataset | None) -> tuple[str, list[Candidate]]:
@@ -117,8 +144,6 @@ def _candidates(choice: DataChoice, split: KeypointDataset | None) -> tuple[str,
         return "rendered persons", rendered_candidates(choice.samples, choice.seed)
     if data.is_file():
         return data.name, video_candidates(data, choice.boxes, choice.samples)
-    if not data.is_dir():
-        raise InputError(f"{data}: no such file or folder")
     if split:
         return split.name, dataset_candidates(split)
     return data.resolve().name, folder_candidates(data, choice.boxes)
@@ -131,7 +156,7 @@ def _held_out(
     validations: Sequence[KeypointDataset],
 ) -> KeypointDataset | None:
     """Persons of pictures that are neither calibrated nor measured on; None where AP cannot be measured on enough."""
-    persons = min(TUNING_PERSONS, choice.limit or TUNING_PERSONS)
+    persons = max(LEAST_TUNING, min(TUNING_PERSONS, choice.limit or TUNING_PERSONS))
     if split is None:
         # below the seeds that calibration draws from
         rendered = rendered_dataset(min(persons, choice.rendered_persons), first_seed=FIRST_SEED - 2 * RENDERED_SPAN)
@@ -207,5 +232,11 @@ def _digest(path: Path) -> str:
 
 
 def dataset_digest(dataset: KeypointDataset) -> str:
-    """sha256 of a data set's annotations, which say which persons are measured."""
-    return hashlib.sha256(json.dumps([dataset.name, dataset.content], sort_keys=True).encode()).hexdigest()
+    """sha256 of a data set's annotations, which say which persons are measured, and of its picture files' states.
+
+    Sizes and times, not bytes: COCO's 5,000 pictures of val2017 are 0.8 GB, asked for at each attempt.
+    """
+    paths = (getattr(picture, "path", None) for _, picture, _ in dataset.images())
+    found = [path.stat() for path in paths if path is not None and path.is_file()]  # one that is missing is told later
+    states = [(one.st_size, one.st_mtime_ns) for one in found]
+    return hashlib.sha256(json.dumps([dataset.name, dataset.content, states], sort_keys=True).encode()).hexdigest()

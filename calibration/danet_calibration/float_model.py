@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import onnx
+
 from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.embedded import embedded_model, embedded_names
@@ -55,13 +57,25 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
         )
     loaded = load_model(path, None, BackendOptions(keep_compiled=False))
     loaded.backend.close()
+    if path.suffix.lower() == ".onnx" and _keeps_weights_elsewhere(path):
+        raise InputError(f"{model} keeps weights in another file, expected one file; save it without external data")
     if loaded.spec is None:
         raise ModelSpecError(f"{model} carries no model spec; export its checkpoint with danet convert")
     if loaded.spec.precision == "int8" or loaded.precision.startswith("int8"):
         raise InputError(f"{model} is quantized already ({loaded.precision}); give the float model or its checkpoint")
+    if loaded.spec.precision != "fp32" and not wanted.half_weights:
+        raise InputError(
+            f"{model} stores its weights in {loaded.spec.precision}, expected fp32 for {wanted.name} INT8; give its "
+            "checkpoint, or the fp32 file of danet convert"
+        )
     if loaded.batch_sizes not in (None, (1,)):
         raise InputError(
             f"{model} takes batches of {', '.join(map(str, loaded.batch_sizes))} alone, expected of 1 or any; "
             "export its checkpoint with danet convert"
         )
     return FloatModel(path, loaded.spec, model_sha256(given))
+
+
+def _keeps_weights_elsewhere(path: Path) -> bool:
+    """Whether an ONNX file has external data, of which its digest would not tell."""
+    return any(tensor.external_data for tensor in onnx.load(path, load_external_data=False).graph.initializer)

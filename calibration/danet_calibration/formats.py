@@ -50,6 +50,8 @@ class Format:
     """Whether it can compute masks at half their resolution."""
     byte_input: bool = False
     """Whether the first convolution reads the crop's bytes (see `danet_calibration.input_bytes`)."""
+    half_weights: bool = True
+    """Whether the float file may store its weights in half precision."""
 
     def fitting(self, strategy: Strategy) -> Strategy:
         """A strategy without what this format cannot do."""
@@ -100,6 +102,7 @@ FORMATS = {
         write_quantized_tflite,
         quantizer="LiteRT's quantizer, all operations static INT8",
         ladder=False,
+        half_weights=False,
     ),
     "onnx": Format("onnx", (".onnx",), (".onnx",), read_onnx, onnx_operations, quantize_graph, write_quantized_onnx),
 }

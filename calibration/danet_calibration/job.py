@@ -148,7 +148,9 @@ def quantized(job: Job, strategy: Strategy) -> Any:
         if job.format.byte_input:
             quantize_bytes(graph)
         return graph
-    key = key_of("statistics", *job.key, strategy.to_dict())
+    # by the file itself: the same checkpoint is another graph to another PyTorch
+    digests = model_sha256(job.float_model.path), job.calibration.crops.digest
+    key = key_of("statistics", job.format.name, *digests, strategy.to_dict())
     return job.format.quantize(job.graph, job.operations, strategy, job.calibration, key, INPUT)
 
 

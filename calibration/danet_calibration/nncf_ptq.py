@@ -101,7 +101,7 @@ def quantize_graph(
         aggregator.register_statistic_points(algorithm.get_statistic_points(model, graph))
         known = calibration.workspace.entry(key)
         if known is not None and load_statistics(aggregator.statistic_points, known):
-            calibration.workspace.reused += 1
+            calibration.workspace.count(key)
         else:
             aggregator.collect_statistics(model, graph)
             with calibration.workspace.new_entry(key) as folder:

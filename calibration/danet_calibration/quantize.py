@@ -11,8 +11,9 @@ from typing import Any
 
 from danet.cpu import read_cpu
 from danet.errors import InputError
+from danet.files import refuse_folder, scratch_beside
 from danet_calibration.crops import CalibrationCrops, cut_crops
-from danet_calibration.data import Data, find_data
+from danet_calibration.data import Data, find_data, refuse_unusable
 from danet_calibration.float_model import FloatModel, open_float
 from danet_calibration.formats import FORMATS, Format
 from danet_calibration.gate import Told, quantize_gated
@@ -95,9 +96,9 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
     Raises:
         DanetError: the model, the data or the request cannot be used. Where no strategy passes, nothing
             is raised: the report's outcome says so, and no file is written.
+        OSError: a folder that cannot be written to, told before any work is done.
     """
-    if request.name is not None:
-        refuse_other_names(request.name)
+    _refuse_unusable(request)
     with tempfile.TemporaryDirectory(prefix="danet-quantize-") as folder:
         scratch = Path(folder)
         opened = {name: open_float(request.model, FORMATS[name], scratch / "float") for name in request.formats}
@@ -131,6 +132,23 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
     )
 
 
+def _refuse_unusable(request: Request) -> None:
+    """Refuse what can be told to go wrong before a checkpoint is exported."""
+    if request.name is not None:
+        refuse_other_names(request.name)
+    whole = [name for name in request.formats if not FORMATS[name].ladder]
+    if request.sensitivity is not None and whole:
+        raise InputError(
+            f"a sensitivity report of {whole[0]}, whose quantizer takes no group of layers alone; ask for it with "
+            "openvino or onnx"
+        )
+    refuse_unusable(request.data)
+    for folder in (request.out, request.sensitivity):
+        if folder is not None:
+            with scratch_beside(folder / FOLDER):  # a try: permissions do not tell of read-only disks
+                pass
+
+
 def _data(request: Request, model: FloatModel, scratch: Path, watch: Watch) -> tuple[Data, CalibrationCrops]:
     persons = request.data.rendered_persons
     data = find_data(request.data, watch.task("scenes", persons) if persons else lambda _: None)
@@ -144,6 +162,8 @@ def _words(request: Request, data: Data) -> str:
 
 def _target(request: Request, wanted: Format, model: FloatModel) -> Path:
     target = request.out / f"{request.name or model.spec.name + '-int8'}{wanted.suffixes[0]}"
+    for suffix in wanted.suffixes:
+        refuse_folder(target.with_suffix(suffix))
     if target.exists() and target.samefile(model.path):
         raise InputError(f"{target} is the float model itself; give another --name or --out")
     return target

@@ -71,6 +71,7 @@ class GroupCost:
     """Numbers in the convolutions' weights."""
     ap: float
     drop: float
+    """Both NaN for what no group claims, which is not quantized alone."""
     in_float: bool
     """Whether the default strategy leaves the group in float."""
     float_ms: float | None = None

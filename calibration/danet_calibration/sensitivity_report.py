@@ -6,6 +6,7 @@ import importlib.util
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from math import isnan, nan
 from pathlib import Path
 
 from danet.cpu import read_cpu
@@ -19,12 +20,14 @@ from danet_calibration.strategy import Strategy
 from danet_evaluation.evaluate import without_nan
 
 BATCH = 8
+TIMED = "openvino"
+"""The format whose graphs are timed."""
 
 
 def report_sensitivity(job: Job, strategy: Strategy, folder: Path) -> list[GroupCost]:
     """Measure every group of a graph and write `sensitivity-FORMAT.json`, `.md` and, with matplotlib, `.png`.
 
-    Times are OpenVINO's, so that an ONNX graph's report has none.
+    Times are OpenVINO's, so that an ONNX graph's report has none, and no row of what no group claims.
 
     Raises:
         BudgetSpentError: the minutes are over.
@@ -52,8 +55,9 @@ def markdown_table(costs: Sequence[GroupCost]) -> str:
     ]
     for cost in costs:
         times = [_time(cost.float_ms), _time(cost.int8_ms)]
+        drop = "-" if isnan(cost.drop) else f"{cost.drop:+.4f}"
         scope = "float" if cost.in_float else "INT8"
-        cells = [cost.group, str(cost.operations), str(cost.weights), f"{cost.drop:+.4f}", *times, scope]
+        cells = [cost.group, str(cost.operations), str(cost.weights), drop, *times, scope]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -64,10 +68,15 @@ def _time(value: float | None) -> str:
 
 def _about(job: Job, strategy: Strategy) -> str:
     words = strategy.scope_alone().describe()
-    return (
+    about = (
         f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({words}), "
-        f"measured on {len(job.tuning.persons)} persons of {job.tuning.name}; times of one batch of {_batch(job)} on "
-        f"{read_cpu().name}, in float and with the whole default scope quantized"
+        f"measured on {len(job.tuning.persons)} persons of {job.tuning.name}"
+    )
+    if job.format.name != TIMED:
+        return about
+    return (
+        f"{about}; times of one batch of {_batch(job)} on {read_cpu().name}, in float and with the whole default scope "
+        "quantized"
     )
 
 
@@ -76,11 +85,11 @@ def _batch(job: Job) -> int:
 
 
 def _timed(job: Job, strategy: Strategy, costs: Sequence[GroupCost]) -> list[GroupCost]:
-    if job.format.name != "openvino":
+    if job.format.name != TIMED:
         return list(costs)
     models = {"float": job.graph, "int8": quantized(job, strategy)}
     times = group_times(models, job.operations, next(job.calibration.crops.batches(_batch(job))))
-    rest = GroupCost(REST, 0, 0, float("nan"), 0.0, True)
+    rest = GroupCost(REST, 0, 0, nan, nan, True)
     return [
         replace(cost, float_ms=times["float"][cost.group], int8_ms=times["int8"][cost.group]) for cost in (*costs, rest)
     ]

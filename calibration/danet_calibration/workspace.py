@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,16 @@ from danet.files import scratch_beside, write_beside
 FOLDER = ".danet-quantize"
 """Its name in the output folder. It holds statistics and figures, never a model; it may be deleted."""
 
-PACKAGES = ("onnxruntime", "ai-edge-litert", "tflite-runtime", "ai-edge-quantizer", "litert-torch", "torch")
-"""Beside OpenVINO and NNCF: those that files are measured in, and that TFLite files are made by."""
+PACKAGES = (
+    *("onnxruntime", "ai-edge-litert", "tflite-runtime", "ai-edge-quantizer", "litert-torch", "torch"),
+    *("numpy", "opencv-python", "opencv-python-headless"),
+)
+"""Beside OpenVINO and NNCF: those that take part in an AP, from crop to keypoints, and that make TFLite files."""
 ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Environment variables that keep OpenVINO from instructions that the CPU has."""
 
 
-FORMAT = 3
+FORMAT = 4
 """One more with each change of what is computed from the same parts: of a graph's preparation, a decoder, a measure."""
 
 
@@ -59,7 +63,14 @@ class Workspace:
 
     folder: Path
     reused: int = 0
-    """How many results of earlier runs this one took over; who loads an `entry` counts it."""
+    """How many results of earlier runs this one took over; who loads an `entry` counts it by `count`."""
+    _known: set[str] = field(default_factory=set, init=False)
+    """Keys of what this run kept or counted."""
+
+    def count(self, key: str) -> None:
+        """Count as reused what was taken over under `key`: once, and not what this run itself kept."""
+        self.reused += key not in self._known
+        self._known.add(key)
 
     def figures(self, key: str) -> dict[str, Any] | None:
         """What was kept under `key`; None where nothing was, or where it cannot be read."""
@@ -69,11 +80,12 @@ class Workspace:
             return None
         if not isinstance(found, dict):
             return None
-        self.reused += 1
+        self.count(key)
         return found
 
     def keep(self, key: str, figures: dict[str, Any]) -> None:
         """Keep figures under `key`."""
+        self._known.add(key)
         with write_beside(self.folder / f"{key}.json") as temporary:
             temporary.write_text(json.dumps(figures), encoding="utf-8")
 
@@ -84,7 +96,7 @@ class Workspace:
 
     @contextmanager
     def new_entry(self, key: str) -> Iterator[Path]:
-        """A folder to fill, which is kept under `key` when the block ends well.
+        """A folder to fill, which is kept under `key` when the block ends well; the same of a run beside this may stay.
 
         Raises:
             OSError: as `danet.files.scratch_beside`.
@@ -93,5 +105,10 @@ class Workspace:
             filled = scratch / key
             filled.mkdir()
             yield filled
+            self._known.add(key)
             shutil.rmtree(self.folder / key, ignore_errors=True)
-            filled.rename(self.folder / key)
+            try:
+                filled.rename(self.folder / key)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # else the other run was faster
+                    raise

@@ -42,6 +42,8 @@ def _run(options: argparse.Namespace) -> int:
                 f"{option} {value} with --precision {GATED}: quantized files keep the decoder and the padding of the "
                 f"file that they are made from; convert to fp32 with {option}, then run danet quantize on that file"
             )
+    if options.data is not None and GATED not in options.precision:
+        raise InputError(f"--data {options.data} is for --precision {GATED}, which alone is calibrated; leave it out")
     labels = [label for label in options.precision if label != GATED]
     if labels:
         _export(options, labels)
@@ -52,7 +54,7 @@ def _export(options: argparse.Namespace, labels: list[str]) -> None:
     try:
         from danet_converters.export import choose_targets, export_all
 
-        chosen = choose_targets(options.to, labels)
+        chosen = choose_targets(options.to, labels, quantized=GATED in options.precision)
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
     console = human()

@@ -69,13 +69,18 @@ docs/conversion.md.
 """
 
 
-def choose_targets(formats: list[str], precisions: list[str]) -> list[Target]:
+def choose_targets(formats: list[str], precisions: list[str], *, quantized: bool = False) -> list[Target]:
     """The targets for the formats and precisions (labels) asked for, before any work is done.
+
+    Args:
+        formats: names such as "onnx".
+        precisions: labels of targets.
+        quantized: whether the formats are asked for in calibrated INT8 too, so that one may have none of these.
 
     Raises:
         InputError: a format that has none of the precisions, or a precision that none of the formats has.
     """
-    for name in formats:
+    for name in () if quantized else formats:
         offered = [target.label for target in TARGETS if target.format == name]
         if not set(offered) & set(precisions):
             raise InputError(f"{name} in {'/'.join(precisions)}: expected {'/'.join(offered) or 'another format'}")

@@ -24,6 +24,8 @@ def write_ir(network: DeployedNetwork, spec: ModelSpec, path: Path) -> None:
 
 def save_ir(model: ov.Model, spec: ModelSpec, path: Path, *, halve: bool = False) -> None:
     """Write an OpenVINO graph with its spec to `path` (.xml) and its .bin; `halve` stores float32 as float16."""
+    if model.has_rt_info(["framework"]):
+        del model.rt_info["framework"]  # the metadata of the ONNX file that it comes from, with that one's spec
     model.set_rt_info(spec.to_json(), [SPEC_KEY])
     ov.save_model(model, path, compress_to_fp16=halve)
     # a third of the .xml is indentation

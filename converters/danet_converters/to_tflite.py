@@ -73,7 +73,8 @@ def converted(network: nn.Module, spec: ModelSpec) -> bytes:
         torch.save(network, source)
         sides = map(str, spec.input_size)
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", CONVERSION, str(source), *sides, str(target)],
+            # -P: modules of the folder that somebody happens to be in are not run
+            [sys.executable, "-P", "-W", "ignore", "-m", CONVERSION, str(source), *sides, str(target)],
             capture_output=True,
             text=True,
             check=False,

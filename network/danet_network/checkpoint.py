@@ -33,6 +33,10 @@ MAX_FILE_BYTES = 1 << 30
 _COARSEST_STRIDE = 32
 _WRAPPERS = ("module.", "_orig_mod.")
 """Prefixes that AveragedModel, DistributedDataParallel and torch.compile put before every name."""
+_COUNTER = "n_averaged"
+"""What AveragedModel has beside the network."""
+_STATE_KEYS = ("model", "state_dict", "model_state_dict")
+"""Under which programs keep the state dict in a checkpoint."""
 _LOOKS_LIKE = {
     b"PK\x03\x04": "a zip archive (PyTorch files are: .pt)",
     b"\x80": "a Python pickle (zoo files are: .pkl)",
@@ -199,8 +203,8 @@ def _spec_from_json(text: object) -> ModelSpec:
 def _read_torch(data: bytes) -> _Content:
     values = _torch_values(data)
     training = {"average", "samples_seen"} <= values.keys()
-    found = values["average"] if training else values.get("model", values.get("state_dict", values))
-    tensors = _unwrapped(found)
+    key = "average" if training else next((key for key in _STATE_KEYS if key in values), None)
+    tensors = _unwrapped(values if key is None else values[key])
     config = _config_from(values["config"]) if "config" in values else _recognised(tensors)
     spec = _spec_from_json(values["spec"]) if "spec" in values else _assumed_spec(config)
     kind = "training state" if training else "PyTorch checkpoint" if "config" in values else "PyTorch state dict"
@@ -239,9 +243,9 @@ def _unwrapped(values: object) -> dict[str, Tensor]:
     """A state dict without the prefixes and counters of the modules that wrapped the network."""
     if not isinstance(values, dict) or not values or not all(isinstance(name, str) for name in values):
         raise ModelFileError(f"holds a {type(values).__name__}, expected a dict of tensors by name")
-    tensors = {name: value for name, value in values.items() if name != "n_averaged"}
+    tensors = {name: value for name, value in values.items() if name != _COUNTER}
     while prefix := next((p for p in _WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), ""):
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name != prefix + _COUNTER}
     refuse_foreign(tensors)
     return tensors
 

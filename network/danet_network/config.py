@@ -61,9 +61,9 @@ class DANetConfig:
             value = getattr(self, field)
             if value not in allowed:
                 raise ModelFileError(f"network config: {field} is {value!r}, expected one of {', '.join(allowed)}")
-        counts = (*self.layers, *self.transitions, self.decoder_width, self.growth, self.bottleneck, self.keypoints)
-        if len(self.layers) != 4 or len(self.transitions) != 4:
+        if not all(isinstance(numbers, tuple) and len(numbers) == 4 for numbers in (self.layers, self.transitions)):
             raise ModelFileError("network config: layers and transitions hold four numbers each, one for each stage")
+        counts = (*self.layers, *self.transitions, self.decoder_width, self.growth, self.bottleneck, self.keypoints)
         if not all(isinstance(count, int) and 1 <= count <= 4096 for count in counts):
             raise ModelFileError(f"network config: channel and layer counts lie in 1..4096, got {str(counts)[:200]}")
         if max(self.layers) > MAX_LAYERS:

@@ -140,7 +140,8 @@ def refuse_foreign(tensors: Mapping[str, object]) -> None:
         ModelFileError: the first such entry.
     """
     for name, tensor in tensors.items():
-        dtypes = (torch.int64, torch.int32) if name.endswith(COUNTER) else _DTYPES
+        # counters too are floating-point where all of a state dict was made half
+        dtypes = (torch.int64, torch.int32, *_DTYPES) if name.endswith(COUNTER) else _DTYPES
         if not (_is_dense(tensor) and tensor.dtype in dtypes):
             kind = f"{tensor.dtype} tensor" if isinstance(tensor, Tensor) else type(tensor).__name__
             expected = " or ".join(str(dtype) for dtype in dtypes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from danet.errors import InputError
 from danet.video import file_source
 from danet_calibration.candidates import (
     Candidate,
+    Photo,
     VideoFrame,
     dataset_candidates,
     folder_candidates,
@@ -141,6 +143,43 @@ def test_boxes_of_a_video(video: Path, tmp_path: Path) -> None:
         (7, [0, 0, 9, 9]),
         (7, [2, 2, 8, 8]),
     ]
+
+
+def test_a_video_without_a_stated_count_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "raw.mjpeg"
+    pictures = [cv2.imencode(".jpg", np.full((48, 64, 3), 10 * number, np.uint8))[1] for number in range(FRAMES)]
+    path.write_bytes(b"".join(picture.tobytes() for picture in pictures))
+    found = video_candidates(path, None, 5)
+    assert all(one.box is None for one in found)
+    assert [shown(one) / 5 for one in found] == pytest.approx([0, 5, 10, 14, 19], abs=0.5)
+
+
+def test_a_relative_name_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "2026-11-28T10:00:00.mp4"
+    writer = cv2.VideoWriter(str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    if not writer.isOpened():
+        pytest.skip("this OpenCV cannot write MP4")
+    for _ in range(3):
+        writer.write(np.full((48, 64, 3), 100, np.uint8))
+    writer.release()
+    (tmp_path / "clip.mp4").rename(path)
+    monkeypatch.chdir(tmp_path)
+    found = video_candidates(Path(path.name), None, 5)
+    assert [shown(one) for one in found] == pytest.approx([50] * 3, abs=2)
+
+
+def test_folders_named_as_pictures_and_what_macos_leaves_are_no_pictures(portrait: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.jpg").mkdir()
+    shutil.copy(portrait, tmp_path / "x.jpg" / "a.jpg")
+    (tmp_path / "x.jpg" / "._a.jpg").write_bytes(b"\0\5\x16\7")
+    assert [one.picture for one in folder_candidates(tmp_path, None)] == [Photo(tmp_path / "x.jpg" / "a.jpg")]
+
+
+@pytest.mark.parametrize("content", [None, {"a.png": None}])
+def test_null_is_neither_boxes_nor_the_whole_picture(content: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(InputError, match=r"null.*expected a list"):
+        folder_candidates(tmp_path, written(tmp_path / "boxes.json", content))
 
 
 def test_what_cannot_be_used_is_refused(video: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 from danet.errors import InputError
 from danet_calibration import convert_hook
 from danet_calibration import gate as gate_module
+from danet_calibration import quantize as quantize_module
 from danet_calibration.convert_hook import quantize_checkpoint
 from danet_calibration.data import DataChoice
 from danet_calibration.request import Request
@@ -82,7 +83,15 @@ def test_refused_keeps_the_report_and_ends_with_1(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--samples", "0"), ("--max-drop", "-1"), ("--max-drop", "nan"), ("--format", "tensorrt"), ("--minutes", "x")],
+    [
+        ("--samples", "0"),
+        ("--seed", "-1"),
+        ("--max-drop", "-1"),
+        ("--max-drop", "1.1"),
+        ("--max-drop", "nan"),
+        ("--format", "tensorrt"),
+        ("--minutes", "x"),
+    ],
 )
 def test_wrong_use_ends_with_2(danet_quantize: Command, tiny_ir: Path, arguments: tuple[str, str]) -> None:
     assert danet_quantize(tiny_ir, *arguments).status == 2
@@ -92,6 +101,21 @@ def test_errors_are_one_line(danet_quantize: Command, tiny_ir: Path, tmp_path: P
     assert "no such file or folder" in danet_quantize(tiny_ir, "--data", tmp_path / "nowhere").error()
     assert "no such file" in danet_quantize(tmp_path / "none.xml").error()
     assert "--boxes goes with" in danet_quantize(tiny_ir, "--boxes", tmp_path / "boxes.json").error()
+
+
+@pytest.mark.parametrize("option", ["--report", "--json"])
+def test_a_folder_in_a_report_s_place_is_told_at_once(
+    option: str, danet_quantize: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize_module, "quantize", lambda *_: pytest.fail("work was begun"))
+    assert "a folder, expected a file to write" in danet_quantize("x.xml", option, tmp_path).error()
+
+
+@pytest.mark.parametrize("package", ["danet_calibration", "danet_converters"])
+def test_a_first_import_of_the_package_blocks_telemetry(package: str) -> None:
+    program = f"import sys, {package}; print(sys.modules['openvino_telemetry'], 'openvino' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["None", "False"]
 
 
 def test_convert_hook_asks_for_the_name_that_danet_convert_gives(
@@ -120,12 +144,14 @@ def test_killed_leaves_no_model_and_the_rerun_goes_on(tiny_ir: Path, proven_fold
     line += ["--max-drop", "0.9", "--samples", "6", "--json", "-"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as killed:
-        deadline = time.monotonic() + 120
-        while not any((out / FOLDER).glob(f"[0-9a-f]*/{FILE}")):
-            assert killed.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-        killed.send_signal(signal.SIGKILL)
+        try:
+            deadline = time.monotonic() + 120
+            while not any((out / FOLDER).glob(f"[0-9a-f]*/{FILE}")):
+                assert killed.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+        finally:
+            killed.kill()
     assert killed.returncode == -signal.SIGKILL
     assert files(out) == []
     done = subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)

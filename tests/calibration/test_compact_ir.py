@@ -73,3 +73,11 @@ def test_text_without_input_shapes_reads_as_the_same_graph(model: ov.Model, tmp_
     read = ov.Core().read_model(tmp_path / "small.xml")
     assert read.output(0).get_names() == {"heatmaps"}
     np.testing.assert_array_equal(answer(read), before)
+
+
+def test_values_keep_what_looks_like_the_end_of_a_tag(model: ov.Model, tmp_path: Path) -> None:
+    licence = " />a ></port> b />"
+    model.set_rt_info(licence, ["danet.licence"])
+    ov.save_model(model, tmp_path / "small.xml")
+    strip_shapes(tmp_path / "small.xml")
+    assert ov.Core().read_model(tmp_path / "small.xml").get_rt_info(["danet.licence"]).astype(str) == licence

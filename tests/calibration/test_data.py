@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -77,6 +78,13 @@ def test_persons_to_tune_on_are_on_no_other_side(proven_folder: Path, monkeypatc
     assert len(find_data(DataChoice(proven_folder, samples=3, limit=3)).tuning.persons) == 4  # two on a picture
 
 
+def test_a_small_limit_leaves_enough_persons_to_tune_on(proven_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_module, "LEAST_TUNING", 6)
+    data = find_data(DataChoice(proven_folder, samples=1, limit=2))
+    assert (len(data.validations[0].persons), len(data.tuning.persons)) == (2, 6)
+    assert data.tuning.name == f"{proven_folder.name}/train, held out"
+
+
 def test_where_too_few_are_held_out_those_of_the_validation_are_tuned_on(proven_folder: Path) -> None:
     data = find_data(DataChoice(proven_folder, samples=3))
     assert (data.tuning.name, len(data.tuning.persons)) == (data.validations[0].name, 16)
@@ -133,3 +141,28 @@ def test_digest_tells_other_persons(proven_folder: Path) -> None:
     dataset = load_split(proven_folder, "val")
     assert dataset_digest(dataset) == dataset_digest(load_split(proven_folder, "val"))
     assert dataset_digest(dataset) != dataset_digest(dataset.first(2))
+
+
+def test_digest_tells_other_pictures_of_the_same_names(proven_folder: Path, tmp_path: Path) -> None:
+    dataset = load_split(shutil.copytree(proven_folder, tmp_path / "copy"), "val")
+    pictures = tmp_path / "copy" / "images"
+    found = [dataset_digest(dataset)]
+    shutil.copy(pictures / "val-102.png", pictures / "val-101.png")
+    found.append(dataset_digest(dataset))
+    os.utime(pictures / "val-103.png", ns=(0, 0))  # another one of the same size
+    found.append(dataset_digest(dataset))
+    (pictures / "val-101.png").unlink()  # which is told where it is read
+    found.append(dataset_digest(dataset))
+    assert len(set(found)) == 4
+
+
+def test_boxes_that_nothing_would_be_done_with_are_refused(proven_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="whose annotations have boxes of their own; leave --boxes out"):
+        find_data(DataChoice(proven_folder, tmp_path / "boxes.json"))
+    with pytest.raises(InputError, match="--boxes goes with the --data"):
+        find_data(DataChoice(boxes=tmp_path / "boxes.json"))
+
+
+def test_a_seed_that_numpy_does_not_take() -> None:
+    with pytest.raises(InputError, match="seed -1, expected 0 or more"):
+        DataChoice(seed=-1)

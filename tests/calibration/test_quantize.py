@@ -13,6 +13,7 @@ import openvino as ov
 import pytest
 
 from danet.cpu import Cpu
+from danet.embedded import PORTRAIT
 from danet.errors import InputError, ModelFileError, ModelSpecError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
@@ -80,6 +81,11 @@ def test_tflite_is_refused_by_the_same_gate_and_has_no_ladder(
     report = quantized(proven_folder, model=tiny_checkpoint, formats=("tflite",), max_drop=0.001)
     (outcome,) = report.outcomes
     assert (report.passed, outcome.written, len(outcome.attempts), models(tmp_path)) == (False, None, 1, [])
+
+
+def test_an_int8_ir_holds_no_spec_but_its_own(proven_run: Report) -> None:
+    text = (proven_run.request.out / "tiny-int8.xml").read_text(encoding="utf-8")
+    assert text.count("<danet.model_spec ") == 1
 
 
 def source_spec(path: Path) -> ModelSpec:
@@ -312,6 +318,41 @@ def test_names_that_lead_elsewhere(name: str, quantized: Quantize, proven_folder
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"out": "file"}, OSError, "is a file, expected a folder"),
+        ({"sensitivity": "file"}, OSError, "is a file, expected a folder"),
+        ({"sensitivity": "new", "formats": ("openvino", "tflite")}, InputError, "takes no group of layers alone"),
+        ({"folder": "nowhere"}, InputError, "nowhere: no such file or folder"),
+    ],
+)
+def test_what_can_be_told_before_the_model_is_exported(
+    options: dict[str, Any],
+    error: type[Exception],
+    words: str,
+    quantized: Quantize,
+    proven_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(quantize_module, "open_float", lambda *_: pytest.fail("work was begun"))
+    options = {name: tmp_path / value if isinstance(value, str) else value for name, value in options.items()}
+    with pytest.raises(error, match=words):
+        quantized(**{"folder": proven_folder, **options})
+    assert not list(tmp_path.rglob(".*"))  # the tries are removed
+
+
+def test_a_folder_in_a_target_s_place_is_told_before_anything_is_measured(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out" / "tiny-int8.bin").mkdir(parents=True)
+    monkeypatch.setattr(quantize_module, "find_data", lambda *_: pytest.fail("work was begun"))
+    with pytest.raises(IsADirectoryError, match="a folder, expected a file to write"):
+        quantized(proven_folder)
+
+
 @pytest.mark.usefixtures("one_quantization")
 def test_the_users_cache_keeps_no_candidates(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -344,7 +385,7 @@ def test_report_lists_every_crop(proven_run: Report) -> None:
 
 
 def test_float_models_that_cannot_be_used(
-    quantized: Quantize, proven_run: Report, proven_folder: Path, tiny_ir: Path, tmp_path: Path
+    quantized: Quantize, proven_run: Report, proven_folder: Path, tiny_ir: Path, tiny_onnx: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="is quantized already"):
         quantized(proven_folder, model=proven_run.request.out / "tiny-int8.xml")
@@ -352,12 +393,24 @@ def test_float_models_that_cannot_be_used(
         quantized(proven_folder, model=tiny_ir, formats=("onnx",))
     with pytest.raises(ModelFileError, match="no embedded model named 'danet73'"):
         quantized(proven_folder, model=Path("danet73"))
+    (tmp_path / "elsewhere").mkdir()
+    onnx.save(onnx.load(tiny_onnx), tmp_path / "elsewhere" / "a.onnx", save_as_external_data=True, location="a.weights")
+    with pytest.raises(InputError, match="keeps weights in another file"):
+        quantized(proven_folder, model=tmp_path / "elsewhere" / "a.onnx", formats=("onnx",))
     bare = ov.Core().read_model(tiny_ir)
     ov.save_model(bare, tmp_path / "bare.xml")
     text = (tmp_path / "bare.xml").read_text()
     (tmp_path / "bare.xml").write_text(text.replace("danet.model_spec", "other"))
     with pytest.raises(ModelSpecError, match="carries no model spec"):
         quantized(proven_folder, model=tmp_path / "bare.xml")
+
+
+@pytest.mark.needs("ai_edge_litert")
+def test_half_precision_weights_are_refused_where_the_quantizer_does_not_take_them(
+    quantized: Quantize, proven_folder: Path
+) -> None:
+    with pytest.raises(InputError, match="stores its weights in fp16, expected fp32 for tflite INT8"):
+        quantized(proven_folder, model=PORTRAIT.with_name("danet72.tflite"), formats=("tflite",))
 
 
 def test_a_model_that_finds_nobody_cannot_be_gated(quantized: Quantize, proven_folder: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from danet_calibration.nncf_ptq import Calibration
 from danet_calibration.results import Accuracy, Attempt, GroupCost
 from danet_calibration.roles import ROLES
 from danet_calibration.sensitivity import measure_sensitivity
-from danet_calibration.sensitivity_report import markdown_table, report_sensitivity
+from danet_calibration.sensitivity_report import _about, markdown_table, report_sensitivity
 from danet_calibration.strategy import Strategy
 from danet_calibration.watch import Watch
 from danet_calibration.workspace import Workspace
@@ -131,14 +132,34 @@ def test_report_as_table_and_picture(job: Job, tmp_path: Path, monkeypatch: pyte
     content = json.loads((tmp_path / "sensitivity-openvino.json").read_text())
     assert [entry["group"] for entry in content["groups"]] == [*(cost.group for cost in costs), REST]
     assert all(entry["int8_ms"] >= 0 for entry in content["groups"])
+    assert (content["groups"][-1]["ap"], content["groups"][-1]["drop"]) == (None, None)
     table = (tmp_path / "sensitivity-openvino.md").read_text()
     assert table.count("\n| ") == len(costs) + 2  # a heading, and what no group claims
     assert (tmp_path / "sensitivity-openvino.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_report_without_times_promises_none(job: Job) -> None:
+    assert "; times of one batch of 8 on" in _about(job, NARROW)
+    assert "times" not in _about(replace(job, format=FORMATS["onnx"]), NARROW)
+
+
 def test_table_cells() -> None:
     cost = GroupCost("3x3 @ 1/4", 3, 27648, 0.37, 0.0061, False, float_ms=1.234, int8_ms=None)
     assert markdown_table([cost]).splitlines()[-1] == "| 3x3 @ 1/4 | 3 | 27648 | +0.0061 | 1.23 | - | INT8 |"
+    rest = GroupCost(REST, 0, 0, nan, nan, True, 1.0, 2.0)
+    assert markdown_table([rest]).splitlines()[-1] == "| other | 0 | 0 | - | 1.00 | 2.00 | float |"
+
+
+def test_statistics_are_of_the_file_that_they_were_collected_on(job: Job, tmp_path: Path) -> None:
+    """A checkpoint's export changes with PyTorch; the checkpoint's digest does not."""
+    keyed = replace(job, format=replace(job.format, quantize=lambda *arguments: arguments[4]))
+    paths = [tmp_path / f"{number}.xml" for number in range(2)]
+    for number, path in enumerate(paths):
+        path.write_text(str(number))
+        path.with_suffix(".bin").touch()
+    models = [replace(job.float_model, path=path) for path in (*paths, paths[0])]
+    first, second, again = (quantized(replace(keyed, float_model=model), NARROW) for model in models)
+    assert first == again != second
 
 
 @pytest.mark.slow

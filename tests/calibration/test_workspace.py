@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,8 +16,18 @@ def test_figures_come_back_and_count_as_reused(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "cache")
     assert workspace.figures("ap") is None
     workspace.keep("ap", {"ap": 0.25})
-    assert Workspace(tmp_path / "cache").figures("ap") == {"ap": 0.25}
-    assert (workspace.reused, workspace.figures("ap"), workspace.reused) == (0, {"ap": 0.25}, 1)
+    later = Workspace(tmp_path / "cache")
+    assert (later.reused, later.figures("ap"), later.figures("ap"), later.reused) == (0, {"ap": 0.25}, {"ap": 0.25}, 1)
+
+
+def test_what_the_run_itself_kept_is_not_of_an_earlier_one(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.keep("ap", {"ap": 0.25})
+    assert workspace.figures("ap") == {"ap": 0.25}
+    with workspace.new_entry("statistics"):
+        pass
+    workspace.count("statistics")
+    assert workspace.reused == 0
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "\x00"])
@@ -41,6 +54,18 @@ def test_an_entry_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
     entry = workspace.entry("statistics")
     assert entry is not None
     assert (entry / "one").read_text() == "second"
+
+
+def test_of_two_runs_side_by_side_the_entry_of_the_first_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def other_run_is_faster(path: Path, **_: Any) -> None:
+        path.mkdir()
+        (path / "one").write_text("of the other run")
+
+    monkeypatch.setattr(workspace_module, "shutil", SimpleNamespace(rmtree=other_run_is_faster))
+    with Workspace(tmp_path).new_entry("statistics") as folder:
+        (folder / "one").write_text("mine")
+    assert (tmp_path / "statistics" / "one").read_text() == "of the other run"
+    assert [path.name for path in tmp_path.iterdir()] == ["statistics"]
 
 
 def test_keys_tell_their_parts() -> None:
@@ -74,3 +99,12 @@ def test_what_another_machine_or_runtime_measured_is_not_taken_over(monkeypatch:
     found.append(keys())
     measured, others = zip(*found, strict=True)
     assert (len(set(measured)), len(set(others))) == (5, 1)
+
+
+@pytest.mark.parametrize("package", ["numpy", "opencv-python", "onnxruntime"])
+def test_what_crops_and_keypoints_come_from_is_part_of_a_measurement(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = measured_key("ap", 1)
+    monkeypatch.setattr(workspace_module, "version", lambda name: "0" if name == package else version(name))
+    assert measured_key("ap", 1) != before

@@ -17,6 +17,7 @@ from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.errors import InputError, ModelFileError
 from danet.model_spec import DecoderSpec, ModelSpec
+from danet_converters import command
 from danet_converters import export as export_module
 from danet_converters.export import TARGETS, ParityError, Target, choose_targets, export
 from danet_converters.parity import TOLERANCES, Tolerance, compare, sample_crops
@@ -71,6 +72,11 @@ def test_ir_carries_the_spec_and_names(precision: Any, spec: ModelSpec, request:
     assert model.input(0).partial_shape[0].is_dynamic
     assert [side.get_length() for side in list(model.input(0).partial_shape)[1:]] == [128, 96, 3]
     assert [side.get_length() for side in list(model.output(0).partial_shape)[1:]] == [17, 32, 24]
+
+
+def test_ir_holds_no_spec_beside_its_own(tiny_ir: Path, tiny_ir_fp16: Path) -> None:
+    for path in (tiny_ir, tiny_ir_fp16):
+        assert path.read_text(encoding="utf-8").count("<danet.model_spec ") == 1
 
 
 def test_half_precision_is_half_as_large(tiny_ir: Path, tiny_ir_fp16: Path) -> None:
@@ -284,8 +290,20 @@ def test_chosen_targets() -> None:
     with pytest.raises(InputError, match=r"onnx in fp16: expected fp32"):
         choose_targets(["openvino", "onnx"], ["fp16"])
     assert len(choose_targets(["onnx", "openvino"], ["fp32", "fp16"])) == 3
-    with pytest.raises(InputError, match=r"dynamic-int8 in onnx/openvino: expected fp32/fp16, or another format"):
-        choose_targets(["onnx", "openvino"], ["fp32", "dynamic-int8"])
+    for quantized in (False, True):
+        with pytest.raises(InputError, match=r"dynamic-int8 in onnx/openvino: expected fp32/fp16, or another format"):
+            choose_targets(["onnx", "openvino"], ["fp32", "dynamic-int8"], quantized=quantized)
+
+
+def test_a_format_that_is_quantized_may_have_none_of_the_other_precisions(
+    danet: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[list[Target]] = []
+    monkeypatch.setattr(export_module, "export_all", lambda _, targets, *__: chosen.append(targets) or iter(()))
+    monkeypatch.setattr(command, "_quantize", lambda _: 0)
+    formats = ("--to", "onnx", "openvino", "--precision", "fp16", "int8", "--out", tmp_path)
+    assert danet("convert", "x.safetensors", *formats).status == 0
+    assert chosen == [[TARGETS[2]]]
 
 
 def test_unreadable_checkpoint(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import openvino as ov
 import pytest
+import torch
 
 from danet.backends.tflite_backend import open_tflite
 from danet.errors import InputError, MissingExtraError
 from danet.model_spec import ModelSpec
 from danet.tflite_file import with_spec
-from danet_converters import command
+from danet_converters import command, to_tflite
 from danet_converters.export import TARGETS, ParityError, choose_targets, export
 from danet_converters.parity import TOLERANCES, compare, sample_crops
 from danet_converters.to_tflite import stored_as
@@ -154,6 +155,16 @@ def test_without_litert_torch(tiny_checkpoint: Path, tmp_path: Path, monkeypatch
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_the_conversion_runs_no_module_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "colorsys.py").write_text("open('run', 'w')")
+    monkeypatch.setattr(to_tflite, "CONVERSION", "colorsys")  # the standard library's does nothing
+    monkeypatch.setattr(to_tflite, "find_spec", lambda _: True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        to_tflite.converted(torch.nn.Identity(), ModelSpec("tiny"))
+    assert [path.name for path in tmp_path.iterdir()] == ["colorsys.py"]
+
+
 def test_other_formats_start_without_the_exporter() -> None:
     program = "import sys, danet_converters.export; print('litert_torch' in sys.modules, 'jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
@@ -172,6 +183,11 @@ def test_int8_goes_to_the_package_that_gates_it(
     outcome = danet("convert", "x.safetensors", "--to", "tflite", "--precision", "int8", "--out", tmp_path)
     assert outcome.status == 1  # what the gate says
     assert asked == [(Path("x.safetensors"), ["tflite"], tmp_path, None, None)]
+
+
+def test_data_without_int8_is_refused(danet: Callable[..., Any], tmp_path: Path) -> None:
+    error = danet("convert", "x.safetensors", "--precision", "fp16", "--data", tmp_path, "--out", tmp_path).error()
+    assert f"--data {tmp_path} is for --precision int8" in error
 
 
 def test_int8_without_that_package(danet: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

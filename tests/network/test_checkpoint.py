@@ -71,6 +71,12 @@ def test_half_precision_is_read_as_float32(write: Write, tiny: DANet) -> None:
     torch.testing.assert_close(network.stem[0].weight, tiny.stem[0].weight, rtol=1e-3, atol=1e-3)
 
 
+def test_batch_counters_may_be_half_as_well(write: Write, tiny: DANet) -> None:
+    path = write(**{name.replace(".", "__"): t.half() for name, t in tiny.state_dict().items()})
+    counters = [tensor for name, tensor in load_checkpoint(path)[0].state_dict().items() if "num_batches" in name]
+    assert {counter.dtype for counter in counters} == {torch.int64}
+
+
 def test_batch_counters_may_be_absent(write: Write, tiny: DANet) -> None:
     names = [name for name in tiny.state_dict() if name.endswith("num_batches_tracked")]
     network, _ = load_checkpoint(write(**dict.fromkeys((name.replace(".", "__") for name in names), None)))
@@ -97,10 +103,14 @@ def test_a_bare_state_dict_is_recognised(tmp_path: Path, name: str, preset: Any)
     [
         lambda state: {"state_dict": state, "epoch": 3},
         lambda state: {"model": state},
+        lambda state: {"model_state_dict": state, "optimizer_state_dict": {}, "epoch": 3},
         lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
         lambda state: {"state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}},
+        lambda state: (
+            {f"module.module.{name}": tensor for name, tensor in state.items()} | {"module.n_averaged": torch.tensor(3)}
+        ),
     ],
-    ids=["state_dict", "model", "data parallel", "data parallel and compiled"],
+    ids=["state_dict", "model", "model_state_dict", "data parallel", "and compiled", "of averages"],
 )
 def test_wrapped_state_dicts(tmp_path: Path, danet72: DANet, wrap: Any) -> None:
     torch.save(wrap(danet72.state_dict()), path := tmp_path / "wrapped.pt")

@@ -243,6 +243,12 @@ def test_configs_that_do_not_fit(write: Write, suffix: str, config: Any, part: s
     assert_refused(write(suffix, config=config), part if suffix == ".safetensors" or config != "{" else "dict")
 
 
+@pytest.mark.parametrize("field", ["layers", "transitions"])
+def test_a_dict_in_the_place_of_numbers(write: Write, tiny_config: DANetConfig, field: str) -> None:
+    config = {**tiny_config.to_dict(), field: {1: 1, 2: 1, 3: 1, 4: 1}}
+    assert_refused(write(config=config), "layers and transitions hold four numbers each")
+
+
 @pytest.mark.parametrize("layers", [(128,) * 4, (3, 1, 1, 1), (2, 1, 1, 2)])
 def test_a_config_of_more_layers_than_the_file_holds(write: Write, tiny_config: DANetConfig, layers: Any) -> None:
     assert_refused(write(config=replace(tiny_config, layers=layers).to_dict()))
