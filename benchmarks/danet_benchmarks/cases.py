@@ -32,7 +32,10 @@ def trials_of(model: Model, grid: Grid, preparation: Preparation) -> Iterator[Tr
 
 
 def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
-    """Each trial once; those whose rows would look the same are told apart by the folders of their files."""
+    """Each trial once; those whose rows would look the same are told apart by the folders of their files.
+
+    Where the files' own names differ, which rows and plots do not show, these do.
+    """
     once = tuple(dict.fromkeys(trials))
     found = once
     for depth in range(1, max((len(trial.path.resolve().parts) for trial in once), default=0)):
@@ -43,7 +46,8 @@ def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
             _with_folder(whole, depth) if named.case in alike else named
             for whole, named in zip(once, found, strict=True)
         )
-    return found
+    shown = Counter(replace(trial.case, file="") for trial in found)
+    return tuple(_with_file(one) if shown[replace(one.case, file="")] > 1 else one for one in found)
 
 
 def _alike(cases: Sequence[Case], trials: Sequence[Trial]) -> set[Case]:
@@ -64,11 +68,15 @@ def _with_folder(trial: Trial, depth: int) -> Trial:
     return replace(trial, case=case)
 
 
+def _with_file(trial: Trial) -> Trial:
+    return replace(trial, case=replace(trial.case, name=f"{trial.case.name} ({trial.case.file})"))
+
+
 def _failed(model: Model, backend: str, grid: Grid, reason: str) -> Trial:
     """The row of a model that no case can be made of."""
     name = model.name
     case = Case(name, model.kind, model.path.name, backend, UNKNOWN, grid.batches[0], grid.threads[0])
-    return Trial(case, model.path, facts=model.facts, paper=paper_figures(name), error=reason)
+    return Trial(case, model.path, facts=model.facts, paper=paper_figures(model.facts), error=reason)
 
 
 def _offered(model: Model, backend: str) -> tuple[Precision, ...]:
@@ -85,4 +93,4 @@ def _of_file(
     name = facts.spec.name if facts else model.name
     for batch, threads, streams in product(grid.batches, grid.threads, grid.streams):
         case = Case(name, model.kind, path.name, backend, precision, batch, threads, streams)
-        yield Trial(case, path, None if hint == "fp32" else hint, facts, model.checkpoint, paper_figures(name))
+        yield Trial(case, path, None if hint == "fp32" else hint, facts, model.checkpoint, paper_figures(facts))

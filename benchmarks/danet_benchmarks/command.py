@@ -6,11 +6,17 @@ import argparse
 from pathlib import Path
 
 from danet.commands.command import Command
+from danet.commands.console import wrong_use
 from danet.commands.option_types import positive
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 BACKENDS = ("openvino", "onnxruntime", "tflite", "torch", "null")
 PARTS = ("speed", "accuracy")
+OF_ANOTHER_PART = {
+    "speed": ("data", "detections", "limit", "flip_test"),
+    "accuracy": ("persons", "streams", "batch", "rivals"),
+}
+"""Options that would be ignored with --only."""
 EXPORTED = Path("benchmarks/results/exported")
 
 
@@ -68,25 +74,33 @@ def _add_grid(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", nargs="+", choices=PRECISIONS, help="arithmetic for float parts (fp32)")
     parser.add_argument("--batch", metavar="N", nargs="+", type=positive, help="persons to a network call (8)")
     parser.add_argument("--threads", metavar="N", nargs="+", type=positive, help="cores to use (all)")
-    parser.add_argument(
-        "--streams", metavar="N", nargs="+", type=positive, default=[1], help="network calls in flight (1)"
-    )
-    parser.add_argument(
-        "--persons", metavar="N", nargs="+", type=positive, default=[1, 3, 10], help="persons to a frame (1 3 10)"
-    )
+    parser.add_argument("--streams", metavar="N", nargs="+", type=positive, help="network calls in flight (1)")
+    parser.add_argument("--persons", metavar="N", nargs="+", type=positive, help="persons to a frame (1 3 10)")
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="DIR", type=Path, help="folder in COCO's format; rendered persons if not given"
     )
-    parser.add_argument("--split", default="val", help="part of the data (val)")
+    parser.add_argument("--split", help="part of the data (val)")
     parser.add_argument("--detections", metavar="FILE", type=Path, help="person boxes as COCO results, for --data")
     parser.add_argument("--limit", metavar="N", type=positive, help="the first whole pictures with N persons")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average, for accuracy")
 
 
+def _wrong_use(options: argparse.Namespace) -> str | None:
+    if options.split and not options.data:
+        return "--split goes with the --data that it is a part of"
+    for part, names in OF_ANOTHER_PART.items():
+        given = [name for name in names if getattr(options, name) not in (None, False)]
+        if options.only == part and given:
+            return f"--{given[0].replace('_', '-')} says nothing of what --only {part} measures; leave one of them out"
+    return None
+
+
 def _run(options: argparse.Namespace) -> int:
+    if wrong := _wrong_use(options):
+        return wrong_use("benchmark", wrong)
     from danet_benchmarks.session import benchmark
 
     return benchmark(options)

@@ -33,6 +33,8 @@ COUNTED = 0.3
 """Visible share of a person from which it must be found."""
 NEAREST = 0.8
 """Share of the keypoints by which the lag is found."""
+LEAST_FRAMES = 25
+"""In a row, by which a person's keypoints are judged."""
 LAGS_S = np.arange(-0.1, 0.3001, 0.005)
 """Delays that are tried."""
 
@@ -108,9 +110,14 @@ class Steadiness:
     """The delay of the truth that the keypoints are nearest to."""
 
 
-def steadiness(clips: Sequence[Clip], followed: Sequence[Followed]) -> tuple[Steadiness, Steadiness, float]:
-    """As found, as smoothed, and the truth's own jitter, over frames that follow each other without a gap."""
+def steadiness(clips: Sequence[Clip], followed: Sequence[Followed]) -> tuple[Steadiness, Steadiness, float] | None:
+    """As found, as smoothed, and the truth's own jitter, over frames that follow each other without a gap.
+
+    None where nobody was followed for `LEAST_FRAMES`.
+    """
     runs = [run for clip, one in zip(clips, followed, strict=True) for run in _runs(clip, one)]
+    if not runs:
+        return None
     truth = np.sqrt(np.mean(np.concatenate([np.square(np.diff(run.truth(0.0), 2, axis=0)).ravel() for run in runs])))
     return _steadiness(runs, "plain"), _steadiness(runs, "smooth"), float(truth)
 
@@ -139,7 +146,7 @@ def _runs(clip: Clip, followed: Followed) -> list[_Run]:
         persons = np.array([one[1] for one in seen])
         cuts = np.flatnonzero((np.diff(times) > 1.5 * step) | (np.diff(persons) != 0)) + 1
         for part in np.split(np.arange(len(seen)), cuts):
-            if len(part) >= 25:
+            if len(part) >= LEAST_FRAMES:
                 points = [np.array([seen[index][which] for index in part], np.float64) for which in (2, 3)]
                 found.append(_Run(paths[int(persons[part[0]])], times[part], *points))
     return found
@@ -185,7 +192,7 @@ class Row:
     frames: int
 
 
-def _print(rows: list[Row], steady: tuple[Steadiness, Steadiness, float]) -> None:
+def _print(rows: list[Row], steady: tuple[Steadiness, Steadiness, float] | None) -> None:
     console = Console(width=140)
     table = Table("clips", "detector", "MOTA", "IDF1", "switches", "misses", "false", "persons", "ids", "MOTA by OKS")
     for row in rows:
@@ -195,6 +202,9 @@ def _print(rows: list[Row], steady: tuple[Steadiness, Steadiness, float]) -> Non
             str(one.misses), str(one.false_positives), str(one.persons), str(one.ids), f"{row.keypoints.mota:.3f}",
         )  # fmt: skip
     console.print(table)
+    if steady is None:
+        console.print(f"keypoints: nobody was followed for {LEAST_FRAMES} frames in a row")
+        return
     table = Table("keypoints", "jitter px", "error px", "lag ms")
     for name, keypoints in (("as found", steady[0]), ("smoothed", steady[1])):
         table.add_row(name, f"{keypoints.jitter:.2f}", f"{keypoints.error:.2f}", f"{1000 * keypoints.lag_s:.0f}")

@@ -14,7 +14,7 @@ from danet.errors import InputError
 from danet.model_spec import Precision
 from danet_benchmarks.file_facts import FileFacts, file_sha256
 from danet_benchmarks.preparation import EXPORTS, Preparation
-from danet_benchmarks.report.paper import TABLE_II
+from danet_benchmarks.report.paper import PAPER_PRESETS, PAPER_SIZE, TABLE_II
 from danet_benchmarks.results import Kind
 from danet_benchmarks.trial import PaperFigures
 
@@ -121,12 +121,14 @@ def checkpoints_at_hand(given: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((*given, *found)))
 
 
-def paper_figures(name: str) -> PaperFigures:
-    """What the paper says of a network; nothing for others."""
-    for row in TABLE_II:
-        if _plain(name).startswith(_plain(row.name)):
-            return PaperFigures(row.pps, row.ap)
-    return PaperFigures()
+def paper_figures(facts: FileFacts | None) -> PaperFigures:
+    """What the paper says of a network ("danet72" and "danet72-..."); nothing of others, and of other crops."""
+    if facts is None or facts.spec.input_size != PAPER_SIZE or facts.spec.preset not in PAPER_PRESETS:
+        return PaperFigures()
+    words = facts.spec.name.split("-")
+    names = {_plain("-".join(words[:count])) for count in range(1, len(words) + 1)}
+    row = next((row for row in TABLE_II if _plain(row.name) in names), None)
+    return PaperFigures(row.pps, row.ap) if row else PaperFigures()
 
 
 def _plain(name: str) -> str:

@@ -185,7 +185,7 @@ def _extra_needed(what: str) -> Iterator[None]:
 def _code_version(package: str) -> str:
     """Changes with the code that a network is built and exported by."""
     code = hashlib.sha256()
-    for name in (package, "danet_converters"):
+    for name in dict.fromkeys((package, "danet_network", "danet_converters")):  # rivals have DANets among them
         folder = Path(importlib.import_module(name).__path__[0])
         for source in sorted(folder.rglob("*.py")):
             code.update(source.read_bytes())

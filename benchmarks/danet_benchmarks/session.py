@@ -13,12 +13,12 @@ from danet.commands.console import human
 from danet.cpu import read_cpu
 from danet.errors import InputError, MissingExtraError
 from danet_benchmarks.ledger import Ledger
-from danet_benchmarks.plan import DEFAULT, FRAME_SIZE, FULL, QUICK, Plan
+from danet_benchmarks.plan import DEFAULT, FRAME_PERSONS, FRAME_SIZE, FULL, QUICK, Plan
 from danet_benchmarks.report.compare import compare
 from danet_benchmarks.report.comparison_table import print_comparison
 from danet_benchmarks.report.json_form import load_report
 from danet_benchmarks.report.table import print_table
-from danet_benchmarks.report.write import write_json, write_report
+from danet_benchmarks.report.write import JSON_NAME, write_json, write_report
 from danet_benchmarks.request import DataChoice, Grid, Request
 from danet_benchmarks.results import Report
 from danet_benchmarks.run import run_benchmark
@@ -32,11 +32,13 @@ def benchmark(options: argparse.Namespace) -> int:
     """Run what the options ask for; the report is written whatever happens.
 
     Raises:
-        InputError: a file or folder that was named is not there.
+        InputError: a file or folder that was named is not there, or the report would replace its baseline.
     """
     request = request_of(options)
     baseline = load_report(options.baseline) if options.baseline else None
     folder = options.out or new_folder(RESULTS)
+    if options.baseline and options.baseline.resolve() == (folder / JSON_NAME).resolve():
+        raise InputError(f"{options.baseline}: --out {folder} would write over this --baseline; give another folder")
     ledger = Ledger(_command_line(), request.plan.rounds, FRAME_SIZE, lambda report: write_json(report, folder))
     try:
         with Bar() as bar:
@@ -47,7 +49,7 @@ def benchmark(options: argparse.Namespace) -> int:
         raise
     report = ledger.report(complete=True)
     _finish(report, folder)
-    comparison = compare(baseline, report) if baseline else None
+    comparison = compare(baseline, report, request.parts) if baseline else None
     if comparison:
         print_comparison(comparison, human())
     worse = comparison is not None and comparison.regressed
@@ -75,15 +77,15 @@ def request_of(options: argparse.Namespace) -> Request:
             hints=tuple(options.precision) if options.precision else None,
             batches=tuple(options.batch or plan.batches),
             threads=tuple(options.threads or (read_cpu().cores,)),
-            streams=tuple(options.streams),
+            streams=tuple(options.streams or (1,)),
         ),
         models=tuple(options.models),
         rivals=None if options.rivals is None else tuple(options.rivals),
         foreign=tuple(options.foreign),
         checkpoints=tuple(options.checkpoint),
-        data=DataChoice(options.data, options.split, options.detections, options.limit, options.flip_test),
+        data=DataChoice(options.data, options.split or "val", options.detections, options.limit, options.flip_test),
         parts=(options.only,) if options.only else ("speed", "accuracy"),
-        frame_persons=tuple(options.persons),
+        frame_persons=tuple(options.persons or FRAME_PERSONS),
         exported=options.exported,
     )
 

@@ -22,6 +22,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from danet.commands.option_types import positive
 from danet.detectors.opening import open_detector
 from danet.estimator import PoseEstimator
 from danet.files import write_beside
@@ -121,10 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--detect-every", type=int, default=10)
     parser.add_argument("--backend")
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--frames", type=int, default=100_000)
+    parser.add_argument("--frames", type=positive, default=100_000)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--json", metavar="FILE", type=Path)
     options = parser.parse_args(arguments)
+    if not options.minutes > 0:
+        parser.error(f"argument --minutes: {options.minutes}, expected a number above 0")
     detector = None if options.detector == "none" else open_detector(options.detector)
     tracker = None if detector is None else Tracker(TrackerSettings(detect_every=options.detect_every))
     with (

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from danet.bounded_file import read_at_most
 from danet.errors import InputError
-from danet.keypoints import COCO_KEYPOINTS
+from danet.frame import MAX_COORDINATE, MIN_SIDE
+from danet.keypoints import COCO_KEYPOINTS, MPII_KEYPOINTS
 from danet.picture_file import decode_file
 
 _SPLITS = (
@@ -86,7 +87,8 @@ class KeypointDataset:
     content: dict[str, Any]
     """The annotations in COCO's format, for pycocotools."""
     keypoints: tuple[str, ...] = COCO_KEYPOINTS
-    """Names of the K keypoints, as the person category lists them; COCO's where it lists none."""
+    """Names of the K keypoints, as the person category lists them; COCO's where it lists none. COCO's and MPII's are
+    given as `danet.keypoints` has them, however the file spells them."""
 
     def images(self) -> Iterator[tuple[int, Picture, list[Person]]]:
         """Image id, picture and persons of each picture that has persons, in the file's order."""
@@ -137,7 +139,28 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     """
     if not path.exists():
         raise InputError(f"{path}: no such file; the annotations name it, so put the split's pictures there")
-    return decode_file(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        return decode_file(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except InputError as error:
+        raise InputError(f"{error}; mend the picture, or take it out of the annotations") from error
+
+
+def require_pictures(where: object, pictures: Collection[Picture]) -> None:
+    """Check that the files of pictures are there, before the work on them and not within it.
+
+    Args:
+        where: what names them, for the message.
+        pictures: those that will be read, each once.
+
+    Raises:
+        InputError: how many are missing, and the first of them.
+    """
+    missing = sorted(str(one.path) for one in pictures if isinstance(one, PictureFile) and not one.path.is_file())
+    if missing:
+        raise InputError(
+            f"{where}: {len(missing)} of {len(pictures)} pictures are not there, the first is {missing[0]}; unpack "
+            "the split's pictures, or take their persons out of the annotations"
+        )
 
 
 def load_split(folder: Path, split: str) -> KeypointDataset:
@@ -166,25 +189,28 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
 
     Crowds and persons without a labelled keypoint are left out of `persons`, as the COCO protocol
     leaves them out of recall, and so are boxes without an area, which nobody can crop; `content`
-    keeps them all.
+    keeps them all. Annotations of other categories are left out of both.
 
     Raises:
-        InputError: unreadable JSON, more than `MAX_ANNOTATION_BYTES`, missing fields, or a file_name that
-            leads out of the folder of pictures.
+        InputError: unreadable JSON, more than `MAX_ANNOTATION_BYTES`, missing fields, images of one id, or a
+            file_name that leads out of the folder of pictures.
     """
     try:
         content = read_json(annotation_file)
+        _refuse_ids([image["id"] for image in content["images"]])
         names = {image["id"]: _inside(image["file_name"]) for image in content["images"]}
         first = next(iter(names.values()), "")
         folder = next((path for path in image_folders if (path / first).is_file()), _fallback(image_folders))
         pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
         {annotation["image_id"] for annotation in content["annotations"]}  # crowds and the unlabelled have one too
+        keypoints, others = _keypoint_names(content.get("categories", []))
+        annotations = [one for one in content["annotations"] if one.get("category_id") not in others]
+        content = {**content, "annotations": annotations}
         persons = tuple(
             person_of(annotation, pictures[annotation["image_id"]])
-            for annotation in content["annotations"]
+            for annotation in annotations
             if is_usable(annotation)
         )
-        keypoints = _keypoint_names(content.get("categories", []))
     except OSError as error:
         raise InputError(f"{annotation_file}: {error.strerror}") from error
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
@@ -218,15 +244,41 @@ def _fallback(image_folders: list[Path]) -> Path:
     return image_folders[0] if image_folders else Path()
 
 
-def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[str, ...]:
+def _refuse_ids(ids: list[Any]) -> None:
+    kinds = {type(one) for one in ids}
+    if not (kinds <= {int, float} or kinds == {str}):  # COCOeval sorts them
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"image ids of {found}, expected whole numbers, or text alone")
+    if twice := [one for one, times in Counter(ids).items() if times > 1]:
+        raise ValueError(f"{len(twice)} image ids of several images, the first is {twice[0]!r}; give each its own")
+
+
+def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], set[Any]]:
+    """The keypoints of the first category that lists some, and the ids of the categories that have not the same."""
     lists = [category["keypoints"] for category in categories if category.get("keypoints")]
-    return tuple(map(str, lists[0])) if lists else COCO_KEYPOINTS
+    if not lists:
+        return COCO_KEYPOINTS, set()
+    others = {one["id"] for one in categories if "id" in one and one.get("keypoints") != lists[0]}
+    names = tuple(map(str, lists[0]))
+    for known in (COCO_KEYPOINTS, MPII_KEYPOINTS):
+        if [*map(_letters, names)] == [*map(_letters, known)]:  # "Left Eye" is as good
+            names = known
+    return names, others
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.lower()))
 
 
 def is_usable(annotation: dict[str, Any]) -> bool:
     """Whether an annotation in COCO's format is one person, not a crowd, with a labelled keypoint and a box to crop."""
-    _, _, width, height = annotation["bbox"]
-    return not annotation.get("iscrowd") and width > 0 and height > 0 and any(annotation["keypoints"][2::3])
+    crowd = annotation.get("iscrowd")
+    if crowd not in (None, 0, 1):
+        raise ValueError(f"annotation {annotation.get('id')}: iscrowd {crowd!r}, expected 0 or 1")
+    x, y, width, height = annotation["bbox"]
+    if crowd or x + width - x < MIN_SIDE or y + height - y < MIN_SIDE:  # as `load_detections` has it
+        return False
+    return any(annotation["keypoints"][2::3])
 
 
 def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
@@ -241,6 +293,8 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
         triples = np.asarray(annotation["keypoints"], np.float32).reshape(-1, 3)
     if not (np.isfinite(box).all() and np.isfinite(triples).all()):
         raise ValueError(f"annotation {annotation['id']}: bbox or keypoints that are not finite in float32")
+    if (np.abs(box) > MAX_COORDINATE).any():
+        raise ValueError(f"annotation {annotation['id']}: bbox {annotation['bbox']}, expected within a million pixels")
     if (np.abs(triples[:, 2]) > np.iinfo(np.int8).max).any():
         raise ValueError(f"annotation {annotation['id']}: a visibility of {triples[:, 2].max()}, expected 0, 1 or 2")
     return Person(

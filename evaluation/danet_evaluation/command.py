@@ -13,7 +13,7 @@ from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.option_types import number, positive
 from danet.errors import InputError, MissingExtraError
-from danet.opencv_name import opencv_name
+from danet.utf8_name import utf8_name
 
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
@@ -41,7 +41,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     on.add_argument(
         "--rendered", metavar="N", type=positive, help=f"N rendered persons ({RENDERED_PERSONS} if no --data)"
     )
-    parser.add_argument("--split", default="val", help="part of the data: val, val2017, ... (val)")
+    parser.add_argument("--split", help="part of the data: val, val2017, ... (val)")
     parser.add_argument(
         "--boxes-file",
         metavar="FILE",
@@ -53,11 +53,9 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--per-joint", action="store_true", help="PCK by group of joints as well")
     parser.add_argument("--json", metavar="OUT", help="write the figures as JSON; - for stdout")
     parser.add_argument("--sheet", metavar="OUT", type=Path, help="draw persons from worst to best: a .jpg or .png")
+    parser.add_argument("--sheet-persons", metavar="N", type=positive, help=f"how many ({SHEET_PERSONS})")
     parser.add_argument(
-        "--sheet-persons", metavar="N", type=positive, default=SHEET_PERSONS, help=f"how many ({SHEET_PERSONS})"
-    )
-    parser.add_argument(
-        "--sheet-truth", action=argparse.BooleanOptionalAction, default=True, help="dots at annotated keypoints (yes)"
+        "--sheet-truth", action=argparse.BooleanOptionalAction, help="dots at annotated keypoints (yes)"
     )
     add_model_options(parser)
 
@@ -67,6 +65,12 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
         return "--boxes-file goes with the --data that the boxes were found on"
     if options.min_box_score is not None and not options.boxes_file:
         return "--min-box-score goes with --boxes-file: annotated boxes have no score"
+    if options.split and not options.data:
+        return "--split goes with the --data that it is a part of"
+    if not options.sheet and (options.sheet_persons or options.sheet_truth is not None):
+        return f"{'--sheet-persons' if options.sheet_persons else '--sheet-truth'} goes with --sheet"
+    if options.per_joint and options.boxes_file:
+        return "--per-joint is measured with annotated boxes; leave it or --boxes-file out"
     return None
 
 
@@ -112,7 +116,7 @@ def _require_writable(sheet: Path | None) -> None:
     """Refuse a sheet's name before minutes of work, not after."""
     import cv2
 
-    if sheet and not cv2.haveImageWriter(opencv_name(str(sheet), InputError)):
+    if sheet and not cv2.haveImageWriter(utf8_name(str(sheet), InputError)):
         raise InputError(f"--sheet {sheet}: OpenCV cannot write pictures of that name; use .jpg or .png")
 
 
@@ -129,7 +133,7 @@ def _dataset(options: argparse.Namespace, bar: Any) -> KeypointDataset:
     if options.data:
         from danet_evaluation.coco import load_split
 
-        dataset = load_split(options.data, options.split)
+        dataset = load_split(options.data, options.split or "val")
         return dataset.first(options.limit) if options.limit else dataset
     from danet_evaluation.rendered import rendered_dataset
 
@@ -190,7 +194,8 @@ def _draw_sheet(options: argparse.Namespace, dataset: KeypointDataset, done: Run
     from danet.commands.pictures import write_picture
     from danet_evaluation.sheet import contact_sheet
 
-    sheet = contact_sheet(dataset, done.predictions, spec, options.sheet_persons, options.sheet_truth)
+    persons, with_truth = options.sheet_persons or SHEET_PERSONS, options.sheet_truth is not False
+    sheet = contact_sheet(dataset, done.predictions, spec, persons, with_truth)
     write_picture(sheet, options.sheet)
 
 

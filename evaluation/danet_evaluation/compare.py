@@ -104,13 +104,15 @@ def recorded_ap(spec: ModelSpec, evaluation: Evaluation, used: ModelSpec | None 
     Metrics describe themselves in words: all words of the data set's name must be among those of
     `Metric.data`; a number of persons there, and "flip test", "no flip test" and "annotated boxes" in
     `Metric.method`, must fit where they are stated. A decoder and a box padding that are not stated ("decoder
-    offset", "box padding 1.25") are the spec's. The last that fits counts.
+    offset", "box padding 1.25") are the spec's. The last that fits counts. None is recorded of a part of the boxes.
 
     Args:
         spec: as the model file holds it.
         evaluation: of that file.
         used: the spec that persons were cropped and decoded by; the file's if not given.
     """
+    if evaluation.protocol.min_box_score:
+        return None
     used = used or spec
     values = [
         metric.value

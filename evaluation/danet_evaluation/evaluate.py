@@ -11,7 +11,7 @@ import numpy as np
 
 from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS
-from danet_evaluation.coco import KeypointDataset
+from danet_evaluation.coco import KeypointDataset, require_pictures
 from danet_evaluation.detections import Detections
 from danet_evaluation.keypoint_ap import KeypointAP, keypoint_ap
 from danet_evaluation.pck import LIMB_KEYPOINTS, LIMBS, Pck, pck, torso_diameters
@@ -124,7 +124,7 @@ def run(
             picture that cannot be read, annotations that AP cannot be measured on, or detections of
             other pictures.
     """
-    refuse(estimator, dataset, COCO_KEYPOINTS, "COCO")
+    refuse(estimator, dataset, COCO_KEYPOINTS, "COCO", detections)
     if detections is None:
         protocol = Protocol(flip_test=estimator.flip_test)
         predictions = predict_on_truth(estimator, dataset, progress)
@@ -135,11 +135,17 @@ def run(
     return Run(estimator.spec.name, measure(dataset, left, protocol), predictions)
 
 
-def refuse(estimator: PoseEstimator, dataset: KeypointDataset, keypoints: tuple[str, ...], layout: str) -> None:
+def refuse(
+    estimator: PoseEstimator,
+    dataset: KeypointDataset,
+    keypoints: tuple[str, ...],
+    layout: str,
+    detections: Detections | None = None,
+) -> None:
     """Check that a measure of some keypoints fits a model and a data set.
 
     Raises:
-        InputError: a data set without persons, or keypoints that differ.
+        InputError: a data set without persons, keypoints that differ, or pictures that are not there.
     """
     if not dataset.persons:
         raise InputError(
@@ -153,6 +159,11 @@ def refuse(estimator: PoseEstimator, dataset: KeypointDataset, keypoints: tuple[
                 f"{name} has {len(found)} keypoints of its own ({differing}), expected {layout}'s {len(keypoints)} "
                 f"({', '.join(keypoints[:3])}, ...); model and data set must name the same"
             )
+    pictures = {person.picture for person in dataset.persons}
+    if detections is not None:
+        boxed = {image_id for image_id, found in detections.by_image.items() if len(found.boxes)}
+        pictures = {picture for image_id, picture in dataset.pictures.items() if image_id in boxed}
+    require_pictures(dataset.annotation_file or dataset.name, pictures)
 
 
 def measure(dataset: KeypointDataset, predictions: Predictions, protocol: Protocol | None = None) -> Evaluation:

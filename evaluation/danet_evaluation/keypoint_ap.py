@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -17,6 +18,7 @@ from danet_evaluation.coco import KeypointDataset
 
 _COORDINATES = 51
 """x, y and visibility or score of the 17 COCO keypoints."""
+_LARGEST = sys.float_info.max
 _CATEGORY = 1
 _CATEGORIES = [{"id": _CATEGORY, "name": "person"}]
 
@@ -51,7 +53,8 @@ def keypoint_ap(dataset: KeypointDataset, results: Sequence[dict[str, Any]]) -> 
 
     Raises:
         InputError: an annotation without box or area or with other than 17 keypoints; a result with
-            fields missing, with other than 17 keypoints or on a picture that the data set lacks.
+            fields missing, with other than 17 keypoints or on a picture that the data set lacks; numbers that
+            are none, or not finite.
     """
     truth = _index(dataset.content["images"], _truth(dataset))
     found = _index(dataset.content["images"], _found(dataset, results))
@@ -80,12 +83,15 @@ def _truth(dataset: KeypointDataset) -> list[dict[str, Any]]:
     for number, given in enumerate(dataset.content["annotations"], 1):
         where = f"{dataset.name}: annotation {given.get('id')}"
         keypoints = _coordinates(given, where)
-        if not isinstance(given.get("area"), Real) or len(given.get("bbox", ())) != 4:
-            got = f"area {given.get('area')!r} and bbox {given.get('bbox')!r}"
+        area, box = given.get("area"), given.get("bbox")
+        sound = _finite([area]) and area >= 0 and isinstance(box, list) and len(box) == 4 and _finite(box)
+        if not sound:  # of an OKS that is NaN, COCOeval takes everything for right
+            got = f"area {area!r} and bbox {box!r}"
             raise InputError(f"{where}: {got}, expected pixels^2 and [x, y, width, height]; OKS is relative to them")
         labelled = given.get("num_keypoints", sum(value > 0 for value in keypoints[2::3]))
         # shallow: COCOeval adds keys to the dict, and changes none of its values
-        annotations.append({"iscrowd": 0, **given, "id": number, "category_id": _CATEGORY, "num_keypoints": labelled})
+        derived = {"iscrowd": int(given.get("iscrowd") or 0), "num_keypoints": labelled}
+        annotations.append({**given, **derived, "id": number, "category_id": _CATEGORY})
     return annotations
 
 
@@ -98,7 +104,7 @@ def _found(dataset: KeypointDataset, results: Sequence[dict[str, Any]]) -> list[
         keypoints = _coordinates(given, where)
         if given.get("image_id") not in known:
             raise InputError(f"{where}: image_id {given.get('image_id')!r} is not in {dataset.name}")
-        if not isinstance(given.get("score"), Real):
+        if not _finite([given.get("score")]):
             raise InputError(f"{where}: score is {given.get('score')!r}, expected a number")
         left, right, top, bottom = min(keypoints[::3]), max(keypoints[::3]), min(keypoints[1::3]), max(keypoints[1::3])
         width, height = right - left, bottom - top
@@ -112,4 +118,12 @@ def _coordinates(item: dict[str, Any], where: str) -> list[float]:
     if not isinstance(keypoints, list) or len(keypoints) != _COORDINATES:
         count = len(keypoints) if isinstance(keypoints, list) else type(keypoints).__name__
         raise InputError(f"{where}: keypoints are {count}, expected a list of {_COORDINATES} numbers")
+    if not _finite(keypoints):
+        odd = next(one for one in keypoints if not _finite([one]))
+        raise InputError(f"{where}: {odd!r:.40} among its keypoints, expected {_COORDINATES} finite numbers")
     return keypoints
+
+
+def _finite(values: list[Any]) -> bool:
+    """Whether all are numbers that a float can hold."""
+    return all(isinstance(value, Real) for value in values) and all(abs(value) <= _LARGEST for value in values)

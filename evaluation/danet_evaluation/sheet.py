@@ -34,6 +34,7 @@ THIN = np.array([[0, 0, 135, 180]], np.float32)
 LEAST_OVERLAP = 0.3
 """Intersection over union with the annotated box, below which a detector's box is of somebody else."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FAR = 1e6
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +137,8 @@ def _draw_truth(
     points: NDArray[np.float64],
     labelled: NDArray[np.bool_],
 ) -> None:
+    # what lies far outside, or of a tiny box, is beyond OpenCV's integers
+    truth, points = np.clip(truth, -_FAR, _FAR), np.clip(points, -_FAR, _FAR)
     for annotated, found in zip(truth[labelled], points[labelled], strict=True):
         center, end = tuple(annotated.round().astype(int).tolist()), tuple(found.round().astype(int).tolist())
         cv2.line(tile, center, end, TRUTH, 1, cv2.LINE_AA)

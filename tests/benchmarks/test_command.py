@@ -88,6 +88,17 @@ def test_exit_status_beside_a_baseline(
     assert benchmark("--out", tmp_path / "new", "--baseline", tmp_path / "old" / "report.json") == status
 
 
+def test_a_baseline_is_not_written_over(benchmark: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from danet.errors import InputError
+
+    monkeypatch.setattr(session, "run_benchmark", lambda request, ledger, watch: ledger.save())
+    benchmark("--out", tmp_path / "out")
+    before = (tmp_path / "out" / "report.json").read_bytes()
+    with pytest.raises(InputError, match="would write over this --baseline; give another folder"):
+        benchmark("--out", tmp_path / "out", "--baseline", "out/report.json")
+    assert (tmp_path / "out" / "report.json").read_bytes() == before
+
+
 def test_nothing_measured_is_exit_status_1(benchmark: Benchmark, tmp_path: Path) -> None:
     assert benchmark("missing.xml", "--out", tmp_path / "out") == 1
     (tmp_path / "data").mkdir()
@@ -163,6 +174,24 @@ def test_wrong_use(arguments: tuple[str, ...]) -> None:
     assert stop.value.code == 2
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--split", "val"),
+        ("--only", "speed", "--data", "."),
+        ("--only", "speed", "--limit", "3"),
+        ("--only", "speed", "--flip-test"),
+        ("--only", "accuracy", "--persons", "1"),
+        ("--only", "accuracy", "--streams", "2"),
+        ("--only", "accuracy", "--batch", "1"),
+        ("--only", "accuracy", "--rivals"),
+    ],
+)
+def test_options_that_would_be_ignored(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert COMMAND.run(_options("nobody", *arguments)) == 2
+    assert f"danet benchmark: error: {arguments[2 if len(arguments) > 2 else 0]} " in capsys.readouterr().err
+
+
 def test_what_options_ask_for(tmp_path: Path) -> None:
     assert [session.plan_of(_options(*one)) for one in ((), ("--quick",), ("--full",))] == [DEFAULT, QUICK, FULL]
     assert session.request_of(_options("--full")).grid.batches == (1, 8)
@@ -176,6 +205,7 @@ def test_what_options_ask_for(tmp_path: Path) -> None:
     )
     assert (asked.models, asked.parts) == (("a.xml",), ("speed",))
     assert (asked.grid.batches, asked.grid.streams, asked.grid.hints) == ((1, 4), (2,), ("bf16",))
+    assert (request.grid.streams, request.frame_persons, request.data.split) == ((1,), (1, 3, 10), "val")
 
 
 def test_a_new_folder_for_each_run(tmp_path: Path) -> None:

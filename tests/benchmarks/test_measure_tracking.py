@@ -6,8 +6,8 @@ import pytest
 from danet.estimator import PoseEstimator
 from danet.scenes.clip import Clip, render_clip
 from danet.tracking.tracker import TrackerSettings
-from danet_benchmarks.measure_tracking import Followed, _paths, follow, main, steadiness
-from danet_evaluation.tracking import tracking_figures
+from danet_benchmarks.measure_tracking import Followed, Row, _paths, _print, follow, main, steadiness
+from danet_evaluation.tracking import TrackingFigures, tracking_figures
 
 FPS = 25.0
 
@@ -31,13 +31,25 @@ def late(clip: Clip, lag_s: float, noise: float) -> Followed:
 
 @pytest.mark.parametrize("lag_s", [0.0, 0.05, 0.12])
 def test_lag_and_jitter_are_those_put_in(clip: Clip, lag_s: float) -> None:
-    plain, smooth, truth = steadiness([clip], [late(clip, lag_s, 2.0)])
+    steady = steadiness([clip], [late(clip, lag_s, 2.0)])
+    assert steady is not None
+    plain, smooth, truth = steady
     assert smooth.lag_s == pytest.approx(lag_s, abs=0.006)
     assert plain.lag_s == pytest.approx(0.0, abs=0.011)
     # the second difference of noise has sqrt(1 + 4 + 1) times its deviation
     assert plain.jitter == pytest.approx(np.hypot(2.0 * np.sqrt(6), truth), rel=0.05)
     assert smooth.jitter == pytest.approx(truth, rel=0.1)
     assert plain.error == pytest.approx(2.0 * np.sqrt(np.pi / 2), rel=0.05)  # of a Rayleigh distribution
+
+
+def test_nobody_who_was_followed_costs_no_figures(clip: Clip, capsys: pytest.CaptureFixture[str]) -> None:
+    steady = steadiness([clip], [Followed()])
+    assert steady is None
+    figures = TrackingFigures(mota=0.5, idf1=0.6, id_switches=0, misses=4, false_positives=1, persons=9, ids=2)
+    _print([Row("walk", figures, figures, 3, 9)], steady)
+    said = capsys.readouterr().out
+    assert "3/9" in said
+    assert "nobody was followed for 25 frames in a row" in said
 
 
 def test_the_path_between_frames_is_the_truth(clip: Clip) -> None:

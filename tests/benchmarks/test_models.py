@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import importlib
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from danet.embedded import embedded_model
 from danet.errors import InputError, MissingExtraError
 from danet.model_spec import ModelSpec
 from danet_benchmarks.cases import distinct, trials_of
+from danet_benchmarks.file_facts import FileFacts
 from danet_benchmarks.models import (
     Model,
     checkpoint_of,
@@ -23,7 +26,7 @@ from danet_benchmarks.models import (
     paper_figures,
     rival_model,
 )
-from danet_benchmarks.preparation import ModelFiles, Preparation
+from danet_benchmarks.preparation import ModelFiles, Preparation, _code_version
 from danet_benchmarks.request import Grid
 from danet_benchmarks.results import Case
 from danet_benchmarks.trial import PaperFigures, Trial
@@ -109,6 +112,18 @@ def test_files_of_one_name_in_folders_of_one_name() -> None:
         Trial(Case("m", "danet", "m.xml", "openvino", "?" if n == 1 else "FP32", 8, 2), p) for n, p in enumerate(paths)
     ]
     assert [trial.case.file for trial in distinct(unread)] == [trial.case.file for trial in told]
+
+
+def test_files_of_one_model_are_told_apart() -> None:
+    """By their own names, where rows and plots would show the same."""
+    files = ["a-int8.xml", "b-int8.xml", "fp32.xml"]
+    trials = [
+        Trial(Case("m", "danet", file, "openvino", precision, 8, 2), Path(file))
+        for file, precision in zip(files, ("INT8", "INT8", "FP32"), strict=True)
+    ]
+    told = distinct(trials)
+    assert [trial.case.name for trial in told] == ["m (a-int8.xml)", "m (b-int8.xml)", "m"]
+    assert [trial.case.file for trial in told] == files
 
 
 def test_only_openvino_gets_the_default_hints(tiny_onnx: Path, preparation: Preparation) -> None:
@@ -198,13 +213,24 @@ def test_unknown_rival(preparation: Preparation, monkeypatch: pytest.MonkeyPatch
     assert (trial.case.name, trial.case.kind, trial.error) == ("resnet-1", "rival", "no such rival")
 
 
+def _paper_ap(name: str, **changes: Any) -> float | None:
+    return paper_figures(FileFacts(replace(SPEC, name=name, **changes), 1.0)).coco_ap
+
+
 def test_paper_figures() -> None:
-    assert paper_figures("danet72") == PaperFigures(58.0, 0.710)
-    assert paper_figures("danet72-int8") == PaperFigures(58.0, 0.710)
-    assert paper_figures("hrnet-w32").coco_ap == 0.744
-    assert paper_figures("simple-baseline-r50").coco_ap == 0.704
-    assert paper_figures("hourglass-8").coco_ap == 0.669
-    assert paper_figures("tiny") == PaperFigures()
+    for name in ("danet72", "danet72-int8"):
+        assert paper_figures(FileFacts(replace(SPEC, name=name), 1.0)) == PaperFigures(58.0, 0.710)
+    assert _paper_ap("hrnet-w32", preset="rival") == 0.744
+    assert _paper_ap("simplebaseline-r50", preset="rival") == 0.704
+    assert _paper_ap("hourglass-8", preset="rival") == 0.669
+
+
+def test_the_papers_figures_are_of_its_networks_and_crops() -> None:
+    assert [_paper_ap(name) for name in ("tiny", "danet720", "hrnet-w320")] == [None] * 3
+    assert _paper_ap("danet72", input_size=(128, 96)) is None
+    assert [_paper_ap("danet72", preset=preset) for preset in ("zoo", "foreign")] == [None] * 2
+    assert _paper_ap("hrnet-w32-384x288", preset="rival", input_size=(384, 288)) is None
+    assert paper_figures(None) == PaperFigures()
 
 
 def test_export_is_kept_for_the_next_run(
@@ -229,6 +255,14 @@ def test_export_is_kept_for_the_next_run(
     files = [ModelFiles().export(tiny_checkpoint, "onnxruntime", spec, tmp_path) for spec in specs]
     assert files == [made[0], *made]
     assert asked == [("offset", 1.25), ("dark", 1.25), ("offset", 1.5)]
+
+
+def test_rivals_are_made_anew_when_the_network_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    load = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", lambda name: hashed.append(name) or load(name))
+    _code_version("danet_benchmarks.rivals")
+    assert hashed == ["danet_benchmarks.rivals", "danet_network", "danet_converters"]
 
 
 def test_export_without_torch(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

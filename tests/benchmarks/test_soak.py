@@ -79,6 +79,13 @@ def test_a_leak_is_found() -> None:
     assert "threads grew" in said
 
 
+@pytest.mark.parametrize(("option", "value"), [("--frames", "0"), ("--minutes", "0"), ("--minutes", "nan")])
+def test_a_run_of_nothing_is_wrong_use(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["null", "clip.avi", "--backend", "null", "--detector", "none", option, value])
+    assert f"argument {option}: " in capsys.readouterr().err
+
+
 def test_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = tmp_path / "clip.avi"
     with VideoWriter(video, backend="opencv", reserve_bytes=0) as writer:

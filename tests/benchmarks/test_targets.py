@@ -10,7 +10,7 @@ import pytest
 from danet.estimator import PoseEstimator
 from danet.scenes.scene import Scene
 from danet_benchmarks.scenes import render_scenes
-from danet_benchmarks.targets.__main__ import main
+from danet_benchmarks.targets.__main__ import _markdown, main
 from danet_benchmarks.targets.measure import Start, Starts, Timed, bounds, measure_starts, persons_to_a_call
 from danet_benchmarks.targets.promises import promises
 
@@ -89,6 +89,19 @@ def test_the_tail_is_that_of_quiet_rounds_where_there_are_enough() -> None:
     busier = (0.1, 0.105) * 4 + (0.1, 0.12) * 4  # four, too few: all count
     found = values(Timed(rounds, 0.0, 0.0, busier), starts())
     assert found["p99 : p50 of one person, INT8, quiet machine"] == (pytest.approx(3.0), False)
+
+
+@pytest.mark.parametrize(("rounds", "said"), [(5, "lowest and highest round"), (6, "bounds of the median, 95 %")])
+def test_few_rounds_bound_no_median(rounds: int, said: str) -> None:
+    some = Timed({name: ((1.0,),) * rounds for name in persons_to_a_call()}, 0.0, 0.1)
+    assert f"| {said} |" in _markdown(promises(some, starts(), 2), some, "", "CPU", (), 2, "2026-11-28")
+
+
+@pytest.mark.parametrize("option", ["--rounds", "--threads", "--frames"])
+def test_nothing_to_measure_is_wrong_use(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--int8", "a.xml", "--fp32", "b.xml", "--onnx", "c.onnx", "--out", "out", option, "0"])
+    assert f"argument {option}: '0', expected a whole number above 0" in capsys.readouterr().err
 
 
 def test_bounds_hold_the_median() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from danet.errors import InputError
-from danet.keypoints import COCO_KEYPOINTS
+from danet.keypoints import COCO_KEYPOINTS, MPII_KEYPOINTS
 from danet_evaluation.coco import load_coco, load_split, read_image
 
 POINTS = np.arange(34).reshape(17, 2)
@@ -68,6 +68,65 @@ def test_crowds_unlabelled_and_empty_boxes_are_no_persons(write_folder: Any, ann
     dataset = load_split(write_folder([1], annotations), "val")
     assert [person.id for person in dataset.persons] == [1]
     assert len(dataset.content["annotations"]) == 4
+
+
+def test_other_categories_are_no_persons(write_folder: Any, annotate: Any) -> None:
+    annotations = [
+        annotate(1, 1, POINTS),
+        annotate(1, 2, POINTS[:3], category_id=18),  # a dog's keypoints
+        {"id": 3, "image_id": 1, "category_id": 44, "bbox": [1, 2, 3, 4]},
+    ]
+    categories = [{"id": 44, "name": "bottle"}, {"id": 1, "keypoints": COCO_KEYPOINTS}, {"id": 18, "keypoints": ["x"]}]
+    dataset = load_split(write_folder([1], annotations, categories=categories), "val")
+    assert [person.id for person in dataset.persons] == [1]
+    assert [one["id"] for one in dataset.content["annotations"]] == [1]
+    # no category, or none that lists keypoints, tells nothing; nor does an id that no category has
+    for told in ([], [{"id": 3, "name": "person"}], [{"id": 7, "keypoints": COCO_KEYPOINTS}]):
+        dataset = load_split(write_folder([1], annotations[:1], categories=told), "val")
+        assert len(dataset.persons) == 1
+
+
+@pytest.mark.parametrize("known", [COCO_KEYPOINTS, MPII_KEYPOINTS])
+def test_keypoints_by_other_spellings(write_folder: Any, known: tuple[str, ...]) -> None:
+    spelt = [name.replace("_", " ").title() for name in known]
+    assert load_split(write_folder([1], [], categories=[{"id": 1, "keypoints": spelt}]), "val").keypoints == known
+
+
+def test_boxes_too_small_to_crop_are_no_persons(write_folder: Any, annotate: Any) -> None:
+    """As of a detector's boxes, and as PoseEstimator refuses them."""
+    boxes = [(10, 20, 0.0009, 80), (10, 20, 0.0011, 80), (1000, 20, 0.001, 80)]  # 1000.001 - 1000 is less
+    annotations = [annotate(1, number, POINTS, box) for number, box in enumerate(boxes, 1)]
+    assert [person.id for person in load_split(write_folder([1], annotations), "val").persons] == [2]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bbox": [2e6, 0, 10, 10]}, "annotation 7: bbox .*, expected within a million pixels"),
+        ({"bbox": [float("nan"), 0, 10, 10]}, "annotation 7: bbox or keypoints that are not finite"),
+        ({"iscrowd": "0"}, "annotation 7: iscrowd '0', expected 0 or 1"),
+    ],
+)
+def test_annotations_that_nobody_could_use_later(
+    write_folder: Any, annotate: Any, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        load_split(write_folder([1], [annotate(1, 7, POINTS, **change)]), "val")
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([1, 2, 1], "1 image ids of several images, the first is 1; give each its own"),
+        ([1, "2"], "image ids of int, str, expected whole numbers, or text alone"),
+        ([None], "image ids of NoneType"),
+    ],
+)
+def test_image_ids_that_tell_nothing_apart(tmp_path: Path, ids: list[Any], message: str) -> None:
+    images = [{"id": one, "file_name": f"{number}.png"} for number, one in enumerate(ids)]
+    (tmp_path / "val.json").write_text(json.dumps({"images": images, "annotations": []}))
+    with pytest.raises(InputError, match=message):
+        load_split(tmp_path, "val")
 
 
 def test_first_takes_whole_pictures(write_folder: Any, annotate: Any) -> None:
@@ -151,5 +210,5 @@ def test_missing_and_broken_pictures(tmp_path: Path, write_folder: Any, annotate
         person.picture.read()
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"not a picture")
-    with pytest.raises(InputError, match="not a picture"):
+    with pytest.raises(InputError, match=r"not a picture.*; mend the picture, or take it out of the annotations"):
         read_image(broken)

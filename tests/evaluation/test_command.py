@@ -200,6 +200,14 @@ def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--data" in capsys.readouterr().err
     assert _run("nobody", "--backend", "null", "--data", tmp_path, "--min-box-score", "0.5") == 2
     assert "--boxes-file" in capsys.readouterr().err
+    for ignored, without in (
+        (["--split", "val"], "--split goes with the --data"),
+        (["--sheet-persons", "3"], "--sheet-persons goes with --sheet"),
+        (["--no-sheet-truth"], "--sheet-truth goes with --sheet"),
+        (["--data", tmp_path, "--boxes-file", "boxes.json", "--per-joint"], "--per-joint is measured with annotated"),
+    ):
+        assert _run("nobody", "--backend", "null", *ignored) == 2
+        assert without in capsys.readouterr().err
     for arguments in (
         ["--data", tmp_path, "--rendered", "3"],
         ["--limit", "0"],

@@ -91,6 +91,9 @@ def test_recorded_ap_is_of_the_same_data_and_protocol(estimator: PoseEstimator, 
     boxes = "COCO_val2017_detections_AP_H_56_person.json"
     detected = replace(evaluation, protocol=replace(evaluation.protocol, boxes=boxes))
     assert recorded_ap(spec, detected) == 0.5
+    for least, recorded in ((0.0, 0.5), (0.2, None)):
+        some = replace(evaluation, protocol=replace(detected.protocol, min_box_score=least))
+        assert recorded_ap(spec, some) == recorded
 
 
 def test_recorded_ap_is_of_the_same_decoder(estimator: PoseEstimator, dataset: KeypointDataset) -> None:

@@ -11,8 +11,11 @@ import pytest
 from danet.errors import InputError
 from danet.estimator import PoseEstimator
 from danet_evaluation.coco import load_split
+from danet_evaluation.detections import Detections, ImageDetections
 from danet_evaluation.evaluate import evaluate, measure, run
 from danet_evaluation.keypoint_ap import keypoint_ap
+
+from .conftest import FixedBackend
 
 BOX = (10, 20, 60, 80)
 
@@ -102,6 +105,26 @@ def test_refused(write_folder: Any, annotate: Any, estimator: PoseEstimator, exp
     estimator.spec = replace(estimator.spec, keypoints=("nose",), flip_pairs=(), skeleton=())
     with pytest.raises(InputError, match=r"fixed has 1 keypoints of its own \(nose\), expected COCO's 17"):
         evaluate(estimator, load_split(write_folder([1], persons), "val"))
+
+
+def test_missing_pictures_are_refused_first(
+    write_folder: Any, annotate: Any, open_fixed: Any, expected_in: Any
+) -> None:
+    persons = [annotate(image, image, expected_in(10, 20, 60)) for image in (1, 2)]
+    folder = write_folder([1, 2, 3], persons)
+    box = ImageDetections(np.array([[10.0, 20, 70, 100]]), np.ones(1))
+    none = ImageDetections(np.empty((0, 4)), np.empty(0))
+    (folder / "images" / "003.png").unlink()  # on which nobody is
+    dataset, backend = load_split(folder, "val"), FixedBackend()
+    evaluate(open_fixed(backend), dataset)
+    evaluate(open_fixed(backend), dataset, Detections("boxes", {1: box, 3: none}))
+    with pytest.raises(InputError, match=r"val\.json: 1 of 2 pictures are not there, the first is .*003\.png; unpack"):
+        evaluate(open_fixed(backend), dataset, Detections("boxes", {1: box, 3: box}))
+    (folder / "images" / "002.png").unlink()
+    runs = len(backend.batches)
+    with pytest.raises(InputError, match=r"val\.json: 1 of 2 pictures are not there, the first is .*002\.png; unpack"):
+        evaluate(open_fixed(backend), dataset)
+    assert len(backend.batches) == runs
 
 
 def test_annotations_with_other_keypoints_than_their_category(

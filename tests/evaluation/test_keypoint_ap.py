@@ -112,10 +112,23 @@ def test_optional_fields_are_derived(write_folder: Any, annotate: Any) -> None:
     assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)
 
 
+def test_no_word_on_crowds_is_no_crowd(write_folder: Any, annotate: Any) -> None:
+    dataset = load_split(write_folder([1], [annotate(1, 1, POINTS, iscrowd=None)]), "val")
+    assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"area": None}, "area None"),
+        ({"area": float("nan")}, "area nan"),
+        ({"area": float("inf")}, "area inf"),
+        ({"area": -1.0}, "area -1.0"),
+        ({"iscrowd": 1, "bbox": "wide"}, "bbox 'wide'"),
+        ({"iscrowd": 1, "bbox": [0, 0, float("nan"), 1]}, r"bbox \[0, 0, nan, 1\]"),
+        ({"iscrowd": 1, "keypoints": None}, "keypoints are NoneType"),
+        ({"iscrowd": 1, "keypoints": [None] * 51}, "None among its keypoints, expected 51 finite numbers"),
+        ({"iscrowd": 1, "keypoints": ["x"] * 51}, "'x' among its keypoints"),
         ({"keypoints": [1, 1, 2]}, "keypoints are 3, expected a list of 51"),
     ],
 )
@@ -130,6 +143,8 @@ def test_annotations_refused(write_folder: Any, annotate: Any, change: dict[str,
     [
         ({"image_id": 8}, "image_id 8 is not in"),
         ({"score": None}, "score is None"),
+        ({"score": float("nan")}, "score is nan"),
+        ({"keypoints": [float("inf")] * 51}, "inf among its keypoints"),
         ({"keypoints": None}, "keypoints are NoneType"),
         ({"keypoints": [0.0] * 52}, "keypoints are 52"),
     ],

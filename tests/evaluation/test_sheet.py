@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ def test_truth_is_drawn_where_asked_for(dataset: KeypointDataset, predictions_at
     for with_truth in (False, True):
         sheet = contact_sheet(dataset, predictions, ModelSpec(name="x"), with_truth=with_truth)
         assert (sheet == TRUTH).all(axis=2).any() == with_truth
+
+
+def test_a_point_far_outside_ends_no_sheet(dataset: KeypointDataset, predictions_at: Any) -> None:
+    predictions = predictions_at(dataset)
+    far = tuple(replace(person, keypoints=person.keypoints * np.float32(1e30)) for person in dataset.persons)
+    sheet = contact_sheet(replace(dataset, persons=far), predictions, ModelSpec(name="x"))
+    assert (sheet == TRUTH).all(axis=2).any()  # the lines to where they lie
 
 
 def test_nothing_to_show(dataset: KeypointDataset, predictions_at: Any) -> None:

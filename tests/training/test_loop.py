@@ -32,7 +32,7 @@ from danet_network.checkpoint import load_checkpoint, save_checkpoint
 from danet_network.config import DANetConfig
 from danet_network.model import DANet
 from danet_training import loop as loop_module
-from danet_training.config import Augmentation, Phase, Source, TrainConfig
+from danet_training.config import Augmentation, Phase, Source, TrainConfig, load_config
 from danet_training.dataset import Batch, Numbers, Samples, load_source, open_source, sample_loader
 from danet_training.loop import STATE, Trainer, train, training_spec
 from danet_training.processes import Processes
@@ -333,6 +333,58 @@ def test_stop_runs_no_step_of_the_next_phase(config: TrainConfig, tmp_path: Path
     assert seen == [(8, (64, 64)), (24, (64, 64)), (32, (96, 64))]
 
 
+def test_a_stop_before_the_first_step_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a stop at 3 samples, expected at least 4, the first step"):
+        train(trainer_of(config), tmp_path, silent, silent, stop_at=3)
+    trainer = trainer_of(config)
+    train(trainer, tmp_path, silent, silent, stop_at=4)
+    train(trainer, tmp_path, lambda seen, _: pytest.fail("a step"), silent, stop_at=4)  # again: nothing left to do
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory.\nMore"),
+            r"no memory left on cpu \(CUDA out of memory\.\); lower micro_batch, now 4 ",
+        ),
+        (
+            RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
+            r"pid\(s\) 7\) exited unexpectedly.*; lower workers, .* --shm-size",
+        ),
+    ],
+)
+def test_memory_that_is_full_is_told(
+    config: TrainConfig, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: Any) -> None:
+        raise error
+
+    trainer = trainer_of(config)
+    monkeypatch.setattr(trainer, "step", fail)
+    with pytest.raises(TrainingError, match=message) as caught:
+        train(trainer, tmp_path, silent, silent)
+    assert "\n" not in str(caught.value)
+    error.args = ("something else",)
+    if not isinstance(error, torch.OutOfMemoryError):
+        with pytest.raises(RuntimeError, match="something else"):
+            train(trainer, tmp_path, silent, silent)
+
+
+def test_a_corrupt_picture_is_told_by_its_name(config: TrainConfig, coco_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(coco_folder, tmp_path / "data")
+    for picture in (folder / "images").iterdir():
+        picture.write_bytes(b"no picture")
+    entries = (Source("coco", folder=str(folder)),)
+    with pytest.raises(InputError) as caught:
+        train(trainer_of(replace(config, sources=entries)), tmp_path, silent, silent)
+    assert str(caught.value).startswith(str(folder / "images"))
+    assert str(caught.value).endswith("; mend the picture, or take it out of the annotations")
+    # of what a worker raises torch makes another error, whose message is the traceback: so it is handed over as a value
+    samples = Samples(tuple(map(open_source, entries)), entries, training_spec(config), Augmentation(), 0)
+    assert isinstance(samples[0], InputError)
+
+
 def test_weights_that_are_no_numbers_are_not_kept(config: TrainConfig, tmp_path: Path) -> None:
     often = replace(config, checkpoint_minutes=0.0)
     trainer = trainer_of(often)
@@ -579,7 +631,13 @@ def test_best_weights_of_another_run_are_not_to_be_beaten(
     metric = Metric("AP", 0.9, "elsewhere" if other_data else whole(dataset), "annotated boxes")
     spec = replace(trainer.spec, input_size=config.phases[0].input_size, metrics=(metric,))
     save_checkpoint(tmp_path / BEST, trainer.averaged_network(), spec)
-    Validator(dataset, tmp_path, resumed=other_data)(trainer, config.phases[0])
+    if not other_data:
+        Validator(dataset, tmp_path)  # and the run is killed before it validates
+    Validator(dataset, tmp_path, resumed=True)(trainer, config.phases[0])
+    renamed = tmp_path / "best.1.safetensors"
+    assert renamed.exists() != other_data
+    if not other_data:
+        assert load_checkpoint(renamed)[1].metrics == (metric,)
     (kept,) = load_checkpoint(tmp_path / BEST)[1].metrics
     assert kept.data == whole(dataset)
     assert kept.value < 0.9
@@ -769,6 +827,27 @@ def test_what_is_frozen_needs_trained_weights(
     (tmp_path / "run.toml").write_text(f"{entry}\n{text}")
     assert "name a checkpoint with --init" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("_small")
+def test_a_run_that_goes_on_says_so(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8))
+    trainer = trainer_of(load_config(tmp_path / "run.toml"))
+    trainer.samples_seen = 8
+    trainer.save(tmp_path / "out" / STATE)
+    command = ("train", tmp_path / "run.toml", "--out", tmp_path / "out")
+    said = danet(*command, "--init", "other.safetensors").err
+    assert f"{STATE}: goes on from 8 samples; --init is not read: give another --out to start from it" in said
+    assert "out: 8 samples seen, nothing left to do" in said
+    assert "--init" not in danet(*command).err
+
+
+@pytest.mark.parametrize("option", ["--threads", "--stop-at"])
+def test_counts_that_are_none_are_wrong_use(danet: Callable[..., Any], option: str, tmp_path: Path) -> None:
+    for value in ("0", "-1", "many"):
+        done = danet("train", tmp_path / "run.toml", "--out", tmp_path / "out", f"{option}={value}")
+        assert done.status == 2
+        assert "expected a whole number above 0" in done.err
 
 
 def test_missing_config_and_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:

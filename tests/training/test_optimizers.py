@@ -107,6 +107,19 @@ def test_state_goes_on() -> None:
         second.load_state_dict(Optimizers(resumed, config(optimizer="adam")).state_dict())  # type: ignore[arg-type]
 
 
+def test_another_weight_decay_takes_effect_in_a_run_that_goes_on() -> None:
+    networks, states = (small(), small()), []
+    for network, decay in zip(networks, (0.0, 0.5), strict=True):
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        states.append(Optimizers(network, config(muon_weight_decay=decay)).state_dict())
+    before = networks[1].mix.weight.detach().clone()  # type: ignore[union-attr]
+    resumed = Optimizers(networks[1], config(muon_weight_decay=0.5))
+    resumed.load_state_dict(states[0])  # type: ignore[arg-type]
+    resumed.step(1.0)
+    assert not torch.equal(networks[1].mix.weight, before)  # type: ignore[arg-type]
+
+
 def test_stacks_are_orthogonalised_as_their_matrices_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(muon, "computes_bf16", lambda device: False)  # whose rounding depends on the stack
     generator = torch.Generator().manual_seed(2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar
+from danet.commands.option_types import positive
 from danet.errors import InputError, MissingExtraError, TrainingError
 
 if TYPE_CHECKING:
@@ -28,9 +29,12 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="states, checkpoints and logs")
     parser.add_argument("--init", metavar="CHECKPOINT", type=Path, help="start from these weights")
     parser.add_argument(
-        "--stop-at", metavar="SAMPLES", type=int, help="save and end at this count; the same command goes on later"
+        "--stop-at",
+        metavar="SAMPLES",
+        type=positive,
+        help="save and end at this count; the same command without it, or with a larger number, goes on",
     )
-    parser.add_argument("--threads", type=int, help="cores for torch (all)")
+    parser.add_argument("--threads", metavar="N", type=positive, help="cores for torch (all)")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -47,9 +51,11 @@ def _run(options: argparse.Namespace) -> int:
     config = load_config(options.config)
     with joined_processes() as (processes, device):
         trainer = _trainer(config, options, device, processes)
+        before = trainer.samples_seen
         _train(trainer, options.out, options.stop_at)
         if processes.first:
-            human().print(f"{options.out}: {trainer.samples_seen} samples seen", markup=False)
+            nothing = ", nothing left to do" if trainer.samples_seen == before else ""
+            human().print(f"{options.out}: {trainer.samples_seen} samples seen{nothing}", markup=False, soft_wrap=True)
     return 0
 
 
@@ -84,6 +90,9 @@ def _trainer(config: TrainConfig, options: argparse.Namespace, device: torch.dev
     state = options.out / STATE
     if state.exists():
         trainer.load(state)
+        if processes.first:
+            unread = "; --init is not read: give another --out to start from it" if options.init else ""
+            human().print(f"{state}: goes on from {trainer.samples_seen} samples{unread}", markup=False, soft_wrap=True)
     elif options.init:
         trainer.start_from(options.init)
     elif config.frozen_batch_norm or config.frozen:
@@ -119,8 +128,6 @@ def _validation_set(config: TrainConfig) -> Any:
         return None
     if source.kind == "rendered":
         return rendered_dataset(source.persons)
-    if not source.folder:
-        raise InputError('training config: validation of kind "coco" needs a folder')
     dataset = load_split(Path(source.folder), source.split)
     refuse_unfit(dataset)
     keypoint_ap(dataset, ())  # annotations that AP cannot be measured on are refused now, not after the first phase

@@ -178,7 +178,13 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
     """Name, value, whether the loop can run with it, and what it could run with."""
     for source in config.sources:
         yield "weight", source.weight, 0 < source.weight < inf, "a number above 0"
-    if (validation := config.validation) is not None:
+    total = sum(source.weight for source in config.sources)
+    yield "the sum of weights", total, total < inf, "a finite number"
+    validation = config.validation
+    for source in config.sources if validation is None else (*config.sources, validation):
+        there = source.kind != "coco" or bool(source.folder)
+        yield "folder", repr(source.folder), there, 'that of the data for kind "coco"'
+    if validation is not None:
         yield "persons", validation.persons, validation.persons >= 1, "1 or more"
     for phase in config.phases:
         batch, micro = phase.batch, phase.micro_batch
@@ -188,15 +194,15 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
         yield "samples", phase.samples, phase.samples >= batch, f"at least a batch of {batch}"
         yield "ohkm", phase.ohkm, 0 <= phase.ohkm <= _KEYPOINTS, f"0..{_KEYPOINTS}"
     if (teacher := config.teacher) is not None:
-        yield "sigma", teacher.sigma, 0 < teacher.sigma < inf, "a number above 0"
+        yield "sigma", teacher.sigma, _is_width(teacher.sigma), _WIDTHS
         yield "unlabelled_weight", teacher.unlabelled_weight, 0 <= teacher.unlabelled_weight < inf, "0 or more"
         yield "labelled_share", teacher.labelled_share, 0 <= teacher.labelled_share <= 1, "0 to 1"
     names = ("learning_rate", "checkpoint_minutes", "gradient_clip", "coarse_weight")
     for name in (*names, "muon_learning_rate", "muon_weight_decay"):
         value = getattr(config, name)
         yield name, value, isfinite(value) and value >= 0, "0 or more"
-    yield "fine_sigma", config.fine_sigma, 0 < config.fine_sigma < inf, "a number above 0"
-    yield "coarse_sigmas", config.coarse_sigmas, all(0 < one < inf for one in config.coarse_sigmas), "numbers above 0"
+    yield "fine_sigma", config.fine_sigma, _is_width(config.fine_sigma), _WIDTHS
+    yield "coarse_sigmas", config.coarse_sigmas, all(map(_is_width, config.coarse_sigmas)), _WIDTHS
     if (padding := config.box_padding) is not None:
         yield "box_padding", padding, 0.1 <= padding <= 10, "0.1 to 10"
     yield from _augmentation_ranges(config.augmentation)
@@ -213,11 +219,19 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
     yield "ema_decay", config.ema_decay, 0 <= config.ema_decay < 1, "0 to below 1"
 
 
+_WIDTHS = "0.01 to 10000 pixels"
+
+
+def _is_width(sigma: float) -> bool:
+    """Whether a Gaussian's exponent can be computed with it in float32."""
+    return 0.01 <= sigma <= 10_000
+
+
 def _augmentation_ranges(options: Augmentation) -> Iterator[tuple[str, object, bool, str]]:
     low, high = options.scale
-    yield "scale", options.scale, 0 < low <= high < inf, "two numbers above 0, the smaller one first"
+    yield "scale", options.scale, 0.01 <= low <= high <= 100, "two numbers from 0.01 to 100, the smaller one first"
     yield "rotation", options.rotation, 0 <= options.rotation <= 180, "0 to 180 degrees"
-    yield "shift", options.shift, 0 <= options.shift < inf, "0 or more"
+    yield "shift", options.shift, 0 <= options.shift <= 100, "0 to 100"
     for name in ("color_jitter", *(entry.name for entry in fields(options) if entry.name.endswith("_probability"))):
         value = getattr(options, name)
         yield name, value, 0 <= value <= 1, "0 to 1"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from danet.cpu import read_cpu
-from danet.errors import InputError
+from danet.errors import DanetError, InputError
 from danet.keypoints import COCO_KEYPOINTS
 from danet.model_spec import ModelSpec
 from danet.scenes.scene import Scene, render_scene
-from danet_evaluation.coco import KeypointDataset, Picture, PictureFile, load_split
+from danet_evaluation.coco import KeypointDataset, Picture, load_split, require_pictures
 from danet_training.augment import Sample, make_sample
 from danet_training.config import Augmentation, Phase, Source, TrainConfig
 from danet_training.processes import ALONE, Processes
@@ -37,14 +37,8 @@ def load_source(source: Source) -> KeypointDataset:
         InputError: no annotations that can be read, or as `refuse_unfit`.
     """
     dataset = load_split(Path(source.folder), source.split)
-    if [*map(_letters, dataset.keypoints)] == [*map(_letters, COCO_KEYPOINTS)]:  # "Left Eye" is as good
-        dataset = replace(dataset, keypoints=COCO_KEYPOINTS)
     refuse_unfit(dataset)
     return replace(dataset, content={})
-
-
-def _letters(name: str) -> str:
-    return "".join(filter(str.isalpha, name.lower()))
 
 
 def refuse_unfit(dataset: KeypointDataset) -> None:
@@ -63,13 +57,7 @@ def refuse_unfit(dataset: KeypointDataset) -> None:
             f"{', '.join(map(str, sorted(counts))) or len(COCO_KEYPOINTS)}, expected COCO's {len(COCO_KEYPOINTS)} "
             f"({', '.join(COCO_KEYPOINTS[:3])}, ...) in COCO's order"
         )
-    pictures = {person.picture for person in dataset.persons}
-    missing = sorted(str(one.path) for one in pictures if isinstance(one, PictureFile) and not one.path.is_file())
-    if missing:
-        raise InputError(
-            f"{where}: {len(missing)} of {len(pictures)} pictures are not there, the first is {missing[0]}; unpack "
-            "the split's pictures, or take their persons out of the annotations"
-        )
+    require_pictures(where, {person.picture for person in dataset.persons})
 
 
 class CocoSource:
@@ -113,8 +101,10 @@ class RenderedSource:
         return make_sample(scene.image, box, scene.keypoints[index], scene.visibility[index], spec, options, rng)
 
 
-class Samples(Dataset[Batch]):
+class Samples(Dataset[Batch | DanetError]):
     """Sample number -> augmented crop; the number seeds everything that is random about it.
+
+    What cannot be read is given as its error: of one that a worker raises, torch keeps the traceback for a message.
 
     Args:
         sources: where crops come from.
@@ -140,11 +130,14 @@ class Samples(Dataset[Batch]):
         self.options = options
         self.seed = seed
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch | DanetError:
         """One sample, without the batch's dimension."""
         rng = np.random.default_rng((self.seed, number))
         source = int(rng.choice(len(self.sources), p=self.shares))
-        sample = self.sources[source].draw(self.spec, self.options, rng)
+        try:
+            sample = self.sources[source].draw(self.spec, self.options, rng)
+        except DanetError as error:
+            return error
         arrays = sample.image, sample.keypoints, sample.visibility
         image, keypoints, visibility = map(torch.from_numpy, arrays)
         return image, keypoints, visibility, self.taught[source]
@@ -180,7 +173,7 @@ class Numbers(Sampler[int]):
 class SampleMaker(Protocol):
     """Makes the batches of a run; closed at its end."""
 
-    def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterable[Batch]:
+    def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterator[Batch]:
         """Micro-batches of `micro` samples of this process.
 
         Args:
@@ -188,6 +181,9 @@ class SampleMaker(Protocol):
             first: sample with which the next step begins.
             last: end of the phase.
             micro: samples to a forward pass.
+
+        Raises:
+            InputError: a picture that cannot be read.
         """
         ...
 
@@ -214,7 +210,7 @@ class NumberedSamples:
         self._processes = processes
         self._sources = tuple(open_source(source) for source in config.sources)
 
-    def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterable[Batch]:
+    def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterator[Batch]:
         """See `SampleMaker`."""
         config = self._config
         spec = replace(self._spec, input_size=phase.input_size)
@@ -240,18 +236,33 @@ def _one_thread(_: int) -> None:
     torch.set_num_threads(1)
 
 
-def sample_loader(samples: Samples, numbers: Numbers, batch: int, workers: int) -> DataLoader[Batch]:
-    """Batches of samples, in the order of their numbers, made by `workers` processes, at most one to a core."""
+def _batch_of(samples: list[Batch | DanetError]) -> Batch | DanetError:
+    """Samples as one batch, or the first error among them."""
+    error = next((one for one in samples if isinstance(one, DanetError)), None)
+    return error or default_collate(samples)
+
+
+def sample_loader(samples: Samples, numbers: Numbers, batch: int, workers: int) -> Iterator[Batch]:
+    """Batches of samples, in the order of their numbers, made by `workers` processes, at most one to a core.
+
+    Raises:
+        InputError: a picture that cannot be read.
+    """
     workers = min(workers, read_cpu().cores)
     # not every platform's and Python's default; the others would be sent all cached pictures
     forks = sys.platform == "linux"
-    return DataLoader(
+    loader: DataLoader[Batch | DanetError] = DataLoader(
         samples,
         batch_size=batch,
         sampler=numbers,
         num_workers=workers,
         drop_last=True,
+        collate_fn=_batch_of,
         worker_init_fn=_one_thread,
         prefetch_factor=4 if workers else None,
         multiprocessing_context="fork" if workers and forks else None,
     )
+    for made in loader:
+        if isinstance(made, DanetError):
+            raise made
+        yield made

@@ -27,6 +27,7 @@ from danet_training.average import WarmedUpAverage
 from danet_training.config import Phase, TrainConfig
 from danet_training.dataset import Batch, NumberedSamples, SampleMaker
 from danet_training.device_samples import DeviceSamples
+from danet_training.memory import memory_needed
 from danet_training.optimizers import Optimizers
 from danet_training.processes import ALONE, Processes
 from danet_training.targets import total_loss
@@ -272,19 +273,25 @@ def train(
         stop_at: samples seen at which to save and return, with the run unfinished; None: go to its end.
 
     Raises:
-        InputError: a batch that cannot be dealt out to the processes or in micro-batches, a source that cannot be read.
-        TrainingError: weights that are infinite or NaN.
+        InputError: a batch that cannot be dealt out to the processes or in micro-batches, a source that cannot be read,
+            a `stop_at` before the first step's end.
+        TrainingError: weights that are infinite or NaN, no memory on the device, or workers that died.
     """
     for phase, _ in _phases_left(trainer, None):
         _micro_batch(trainer, phase)  # the last phase's as well: a fault there must not cost the others' hours
     left = list(_phases_left(trainer, stop_at))
+    if not left and not trainer.samples_seen:
+        raise InputError(
+            f"a stop at {stop_at} samples, expected at least {trainer.config.phases[0].batch}, the first step"
+        )
     if not left:
         return
     with closing(_sample_maker(trainer)) as samples:
         for phase, last in left:
-            _train_phase(trainer, phase, samples, last, folder, progress, validate)
-            # a state at the end of a phase means that the phase has been validated: a kill loses no validation
-            _validated(trainer, phase, validate)
+            with memory_needed(trainer.device, _micro_batch(trainer, phase)):
+                _train_phase(trainer, phase, samples, last, folder, progress, validate)
+                # a state at the end of a phase means that the phase has been validated: a kill loses no validation
+                _validated(trainer, phase, validate)
             _saved(trainer, folder)
             trainer.processes.wait()
 
@@ -348,7 +355,7 @@ def _train_phase(
     loader = samples.batches(phase, trainer.samples_seen, end, micro)
     trainer.set_training_mode()
     saved = time.monotonic()
-    for batches in _groups(iter(loader), trainer.processes.share(phase.batch) // micro):
+    for batches in _groups(loader, trainer.processes.share(phase.batch) // micro):
         loss = trainer.step(batches, phase)
         progress(trainer.samples_seen, loss)
         # at the end of the phase it is validated anyway, and the state there says that it has been

@@ -49,13 +49,15 @@ class Optimizers:
         return {type(optimizer).__name__: optimizer.state_dict() for optimizer, _ in self._members}
 
     def load_state_dict(self, state: dict[str, dict[str, object]]) -> None:
-        """Continue from a saved state.
+        """Continue from a saved state, with the config's own weight decay.
 
         Raises:
             KeyError, ValueError: the state of other optimisers, or of another network.
         """
         for optimizer, _ in self._members:
             optimizer.load_state_dict(state[type(optimizer).__name__])
+            for group in optimizer.param_groups:
+                group["weight_decay"] = optimizer.defaults["weight_decay"]
 
 
 def as_matrix(weight: Tensor) -> Tensor:

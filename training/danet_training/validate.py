@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,8 @@ class Validator:
         dataset: what to measure on; None keeps only the last weights.
         folder: where checkpoints go.
         flip_test: average with the mirrored crops.
-        resumed: the run has a past, whose best weights in the folder are to be beaten; others are overwritten.
+        resumed: the run has a past, whose best weights in the folder are to be beaten. Else they are of another run,
+            and get another name: this one may be killed before it has any.
     """
 
     def __init__(
@@ -49,7 +51,10 @@ class Validator:
         self.dataset = dataset
         self.folder = folder
         self.flip_test = flip_test
-        self.best = _kept(folder / BEST, dataset) if resumed and dataset is not None else {}
+        if not resumed and (folder / BEST).exists():
+            names = (folder / f"{Path(BEST).stem}.{number}.safetensors" for number in count(1))
+            (folder / BEST).rename(next(path for path in names if not path.exists()))
+        self.best = {} if dataset is None else _kept(folder / BEST, dataset)
 
     def __call__(self, trainer: Trainer, phase: Phase) -> Validated | None:
         """AP and pictures at the phase's crop size, None without data. "Best" compares one size with itself."""

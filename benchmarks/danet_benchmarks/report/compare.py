@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from danet_benchmarks.report.compare_warnings import comparison_warnings, protocol
@@ -16,6 +16,8 @@ LEAST_NOISE = 0.02
 """Of any speed: rounds that happen to agree say little about the next run."""
 LEAST_ROUNDS = 3
 """That a speed needs to be judged."""
+PARTS = ("speed", "accuracy")
+"""Of a row."""
 
 Verdict = Literal["better", "same", "worse", "not judged"]
 
@@ -44,7 +46,7 @@ class Comparison:
 
     changes: tuple[Change, ...]
     failed: tuple[tuple[Case, str], ...]
-    """Cases that have figures in the old run and an error in the new one; they count as regressions."""
+    """Cases that have figures in the old run and lack them in the new one, and why; they count as regressions."""
     warnings: tuple[str, ...]
     """Why the figures may not be comparable."""
 
@@ -59,7 +61,7 @@ class Comparison:
         return bool(self.regressions or self.failed)
 
 
-def compare(old: Report, new: Report) -> Comparison:
+def compare(old: Report, new: Report, parts: Sequence[str] = PARTS) -> Comparison:
     """Match the rows of two runs by their case and judge each metric that both have.
 
     A speed is worse if old / new > 1 + noise. The noise is the largest of
@@ -81,18 +83,23 @@ def compare(old: Report, new: Report) -> Comparison:
     memory, processor time), which is shown only.
 
     An AP is worse if it fell by more than 0.001; it is judged on the same data and protocol only.
+
+    Args:
+        old: the baseline.
+        new: beside it.
+        parts: of `PARTS` that the new run was to measure; a case that has one of them in the old run alone has failed.
     """
-    before = {row.case: row for row in old.rows}
-    pairs = [(before[row.case], row) for row in new.rows if row.case in before]
-    failed = [(after.case, after.error) for one, after in pairs if _was_fine(one) and after.error]
-    now = {row.case for row in new.rows}
-    gone = [row for row in old.rows if row.case not in now and _was_fine(row)]
+    before = {_known_as(row.case): row for row in old.rows}
+    pairs = [(one, row) for row in new.rows if (one := before.get(_known_as(row.case)))]
+    failed = [(after.case, error) for one, after in pairs if (error := _lacks(one, after, parts))]
+    now = {_known_as(row.case) for row in new.rows}
+    gone = [row for row in old.rows if _known_as(row.case) not in now and _was_fine(row)]
     failed += [(row.case, error) for row in gone if (error := _unread(row.case, new, before))]
     drift = Drift(max(old.machine.noise, new.machine.noise, LEAST_NOISE), pace_change(old.machine, new.machine))
     return Comparison(
         changes=tuple(change for pair in pairs for change in _changes(*pair, drift)),
         failed=tuple(failed),
-        warnings=tuple(comparison_warnings(old, new, pairs)),
+        warnings=tuple(comparison_warnings(old, new, pairs, set(PARTS) - set(parts))),
     )
 
 
@@ -116,12 +123,25 @@ def pace_change(old: Machine, new: Machine) -> float:
 def _unread(case: Case, new: Report, before: Mapping[Case, Row]) -> str | None:
     """Why the model of a case, in that backend, could not even be made cases of, where it could be before."""
     for row in new.rows:
-        if row.case in before:
+        if _known_as(row.case) in before:
             continue
         same = row.case.name == case.name or row.case.file == case.file
         if row.case.precision == UNKNOWN and same and (row.case.kind, row.case.backend) == (case.kind, case.backend):
             return row.error
     return None
+
+
+def _known_as(case: Case) -> Case:
+    """Without the file that `cases.distinct` puts behind the name where the run has others of that name."""
+    return replace(case, name=case.name.removesuffix(f" ({case.file})"))
+
+
+def _lacks(old: Row, new: Row, parts: Sequence[str]) -> str | None:
+    """Why a row has not all that it had, where it was to have it."""
+    if new.error:
+        return new.error if _was_fine(old) else None
+    lost = [part for part in parts if getattr(old, part) and not getattr(new, part)]
+    return f"no {' and no '.join(lost)}, which the old run has" if lost else None
 
 
 def _was_fine(row: Row) -> bool:

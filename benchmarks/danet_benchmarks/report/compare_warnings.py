@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from danet_benchmarks.report.formatting import persons
 from danet_benchmarks.results import Accuracy, Machine, Report, Row
@@ -18,8 +18,17 @@ def protocol(one: Accuracy) -> tuple[str, int, str, bool]:
     return one.dataset, one.persons, one.boxes, one.flip_test
 
 
-def comparison_warnings(old: Report, new: Report, pairs: list[tuple[Row, Row]]) -> Iterator[str]:
-    """Sentences on what differs between the runs beside the figures; `pairs` are the rows of one case in both."""
+def comparison_warnings(
+    old: Report, new: Report, pairs: list[tuple[Row, Row]], left_out: Collection[str]
+) -> Iterator[str]:
+    """Sentences on what differs between the runs beside the figures.
+
+    Args:
+        old: the baseline.
+        new: beside it.
+        pairs: the rows of one case in both.
+        left_out: parts of a row that the new run was not to measure.
+    """
     yield from _machine_warnings(old.machine, new.machine)
     for name, report in (("old", old), ("new", new)):
         if not report.complete:
@@ -28,11 +37,15 @@ def comparison_warnings(old: Report, new: Report, pairs: list[tuple[Row, Row]]) 
         yield f"frames of {old.frame[1]}x{old.frame[0]} before, {new.frame[1]}x{new.frame[0]} now"
     if not pairs:
         yield "the runs have no case in common"
-    for name, report in (("old", old), ("new", new)):
-        alone = [row.case.label for row in report.rows if row.case not in {one.case for one, _ in pairs}]
+    for place, (name, report) in enumerate((("old", old), ("new", new))):
+        common = {pair[place].case for pair in pairs}
+        alone = [row.case.label for row in report.rows if row.case not in common]
         if alone:
             more = f" and {len(alone) - _NAMED} more" if len(alone) > _NAMED else ""
             yield f"only in the {name} run: {', '.join(alone[:_NAMED])}{more}"
+    for part in sorted(left_out):
+        if any(getattr(before, part) for before, _ in pairs):
+            yield f"{part} was left out in the new run, so it is not compared"
     yield from (text for pair in pairs for text in _pair_warnings(*pair))
 
 

@@ -20,6 +20,10 @@ class Published:
     """Persons per second on eight cores of a Xeon Gold, read off Fig. 1b; None where not known."""
 
 
+PAPER_SIZE = (256, 192)
+"""Height and width of the crops in Table II."""
+PAPER_PRESETS = ("paper", "rival")
+"""Of ModelSpecs whose networks are built as the paper has them; the zoo's are not, and reach less."""
 TABLE_II = (
     Published("Hourglass", "Hourglass", 26.2, 0.669),
     Published("CPN-R50", "CPN", 6.2, 0.686),

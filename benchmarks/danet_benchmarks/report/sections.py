@@ -161,7 +161,7 @@ def _models(report: Report) -> Section:
         (Column("model", right=False), lambda row: row.case.name),
         (Column("file", right=False), lambda row: row.case.file),
         (Column("kind", rank=1, right=False), lambda row: KINDS[row.case.kind]),
-        (Column("file\nMiB"), lambda row: figure(row.file_mib)),
+        (Column("file\nMiB"), lambda row: figure(row.file_mib or None)),  # 0: it was not read
         (Column("10^6\nparameters"), lambda row: figure(row.parameters_m)),
         (Column("10^9\nmultiply-adds"), lambda row: figure(row.gmacs)),
         (Column("paper's\nCOCO AP", rank=2), lambda row: points(row.paper_coco_ap)),
@@ -193,6 +193,7 @@ def _run(report: Report) -> Section:
 
 def _machine(report: Report) -> Section:
     machine = report.machine
+    unknown = machine.work_ms is None  # nothing was timed
     peaks = (f"{peak.precision}, t{peak.threads}: {figure(peak.gops)} G" for peak in machine.peaks)
     facts = (
         ("processor", machine.cpu),
@@ -204,7 +205,7 @@ def _machine(report: Report) -> Section:
         ("Python", machine.python),
         ("libraries", ", ".join(f"{name} {version}" for name, version in machine.libraries) or NONE),
         ("peak, multiply-adds a second", "; ".join(peaks) or NONE),
-        ("noise", f"{machine.noise:.1%} (spread of a fixed piece of work between the rounds)"),
-        ("pace", NONE if machine.work_ms is None else f"{machine.work_ms:.1f} ms for that work, the median"),
+        ("noise", NONE if unknown else f"{machine.noise:.1%} (spread of a fixed piece of work between the rounds)"),
+        ("pace", NONE if unknown else f"{machine.work_ms:.1f} ms for that work, the median"),
     )
     return facts_of("Machine", facts)

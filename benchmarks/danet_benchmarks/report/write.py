@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from danet_benchmarks.report.json_form import misfits, to_json
 from danet_benchmarks.report.markdown import to_markdown
 from danet_benchmarks.results import Report, Row
 
-JSON_NAME = "report.json"
+JSON_NAME, PAGE_NAME = "report.json", "report.html"
 _FORMS: tuple[tuple[str, Callable[[Report], str]], ...] = (
     (JSON_NAME, to_json),
     ("report.md", to_markdown),
@@ -36,16 +37,21 @@ def write_report(report: Report, folder: Path) -> None:
     sound = _sound(report)
     for name, form in _FORMS:
         _write(folder / name, form(sound))
-    _write(folder / "report.html", _html(sound))
+    _write(folder / PAGE_NAME, _html(sound))
 
 
 def write_json(report: Report, folder: Path) -> None:
     """Write report.json alone: what a run keeps after each row, without the seconds that plots take.
 
+    The other forms in the folder would be those of an earlier run, and go.
+
     Raises:
         InputError: as `write_report`.
     """
     _write(folder / JSON_NAME, to_json(_sound(report)))
+    for name in (*(name for name, _ in _FORMS[1:]), PAGE_NAME):
+        with suppress(OSError):  # one that cannot be removed cannot be written over later either, which is told then
+            (folder / name).unlink()
 
 
 def _html(report: Report) -> str:

@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from danet.commands.option_types import positive
 from danet.files import write_beside
 from danet.opened_model import model_path
+from danet.tuning.rounds import LEAST_ROUNDS
 from danet_benchmarks.machine import read_machine
 from danet_benchmarks.plan import FRAME_SIZE
 from danet_benchmarks.scenes import render_scenes
@@ -36,10 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--int8", required=True)
     parser.add_argument("--fp32", required=True)
     parser.add_argument("--onnx", required=True)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--threads", type=positive, default=2)
+    parser.add_argument("--rounds", type=positive, default=20)
     parser.add_argument("--seconds", type=float, default=0.6, help="of one measurement in one round")
-    parser.add_argument("--frames", type=int, default=20_000, help="of the long run")
+    parser.add_argument("--frames", type=positive, default=20_000, help="of the long run")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
     command = " ".join(sys.argv[1:] if arguments is None else arguments)
@@ -77,25 +79,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _markdown(
     found: Sequence[Promise], timed: Timed, command: object, cpu: str, features: Sequence[str], threads: int, date: str
 ) -> str:
+    rounds = len(timed.rounds["int8"])
+    around = "bounds of the median, 95 %" if rounds >= LEAST_ROUNDS else "lowest and highest round"
     lines = [
         f"# Speed promises on {cpu}, {date}",
         "",
         f"    {command}",
         "",
-        f"{', '.join(features)}; {threads} threads; {len(timed.rounds['int8'])} interleaved rounds. Noise of the "
+        f"{', '.join(features)}; {threads} threads; {rounds} interleaved rounds. Noise of the "
         f"machine (a fixed piece of work within the rounds): {timed.noise:.0%}. The app by hand finds "
         f"{timed.moved:.1%} of the keypoints more than a pixel from where danet does.",
         "",
-        "| | promise | asked | measured | bounds of the median, 95 % | kept | |",
+        f"| | promise | asked | measured | {around} | kept | |",
         "|---|---|---|---|---|---|---|",
     ]
     for one in found:
         sign = "≥" if one.at_least else "≤"
-        around = "" if one.low == one.high else f"{one.low:.3g} to {one.high:.3g}"
+        between = "" if one.low == one.high else f"{one.low:.3g} to {one.high:.3g}"
         kept = "yes" if one.kept else "**no**"
-        lines.append(
-            f"| {one.number} | {one.text} | {sign} {one.limit:g} | {one.value:.3g} | {around} | {kept} | {one.detail} |"
-        )
+        asked, measured = f"{sign} {one.limit:g}", f"{one.value:.3g}"
+        lines.append(f"| {one.number} | {one.text} | {asked} | {measured} | {between} | {kept} | {one.detail} |")
     lines += [
         "",
         "| measured, 8 persons to a frame unless said | ms a call, median of rounds | persons/s |",

@@ -205,10 +205,29 @@ def test_a_model_that_cannot_be_read_any_more(old: Report) -> None:
         assert not compare(old, replace(old, rows=(row,))).regressed
 
 
-def test_a_row_that_was_measured_less(old: Report) -> None:
-    less = replace(old, rows=(replace(old.rows[0], accuracy=None),))
-    assert "AP" not in verdicts(compare(old, less))
-    assert not compare(old, less).regressed
+@pytest.mark.parametrize(("lost", "kept"), [("accuracy", "speed"), ("speed", "accuracy")])
+def test_a_figure_that_is_not_measured_any_more(old: Report, lost: str, kept: str) -> None:
+    less = replace(old, rows=(replace(old.rows[0], **{lost: None}),))
+    comparison = compare(old, less)
+    assert comparison.failed == ((old.rows[0].case, f"no {lost}, which the old run has"),)
+    assert comparison.regressed
+    asked_for = compare(old, less, (kept,))
+    assert not asked_for.regressed
+    assert asked_for.warnings == (f"{lost} was left out in the new run, so it is not compared",)
+    assert not compare(less, less).regressed
+    assert not compare(less, old).regressed
+
+
+def test_a_file_that_has_a_namesake_in_one_of_the_runs(old: Report) -> None:
+    """`distinct` puts its file behind its name there."""
+    case = old.rows[0].case
+    named = replace(old.rows[0], case=replace(case, name=f"{case.name} ({case.file})"))
+    other = replace(old.rows[0], case=replace(case, name=f"{case.name} (b.xml)", file="b.xml"))
+    for pair in ((old, replace(old, rows=(named, other))), (replace(old, rows=(named, other)), old)):
+        comparison = compare(*pair)
+        assert set(verdicts(comparison).values()) == {"same", "not judged"}
+        (warning,) = comparison.warnings
+        assert warning.endswith("run: danet72 (b.xml) openvino FP32 b8 t1")
 
 
 def test_nothing_in_common(old: Report, full: Report) -> None:

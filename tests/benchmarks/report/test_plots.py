@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from danet_benchmarks.report.plot import Plot
 from danet_benchmarks.report.plot_style import plot_settings, to_svg
 from danet_benchmarks.report.plots import make_plots
 from danet_benchmarks.report.scaling_plots import scaling_with_persons, scaling_with_threads
-from danet_benchmarks.report.tradeoff_plots import ap_against_pps
+from danet_benchmarks.report.tradeoff_plots import ap_against_gmacs, ap_against_pps
 from danet_benchmarks.results import Accuracy, Report, Row
 
 NAMES = ["ap-gflops", "ap-pps", "scaling-persons", "scaling-threads", "ap-drop", "latency"]
@@ -75,11 +76,21 @@ def test_an_ap_on_other_data_is_not_drawn_on_the_coco_axis(full: Report, plots: 
 
 def test_an_ap_on_coco_is_drawn_filled(full: Report) -> None:
     rows = tuple(replace(row, accuracy=COCO) if row.case.name == "danet72" else row for row in full.rows)
+    assert "of each network the best of its files" in ap_against_gmacs(replace(full, rows=rows)).text
     pps = ap_against_pps(replace(full, rows=rows))
     assert [(y, filled) for _, y, filled in points(pps.figure, "s")] == [(69.8, True)]  # INT8
     assert (69.8, True) in [(y, filled) for _, y, filled in points(pps.figure, "D")]
     assert "AP_H_56 boxes, flip test" in pps.text
     assert "DANet: AP and speed in int8 of this run" in texts(pps.figure)
+
+
+@pytest.mark.parametrize("other", [{"persons": 900}, {"dataset": "mine/val2017"}])
+def test_an_ap_on_a_part_of_coco_is_not_drawn(full: Report, other: dict[str, Any]) -> None:
+    part = replace(COCO, paper_ap=None, **other)
+    rows = tuple(replace(row, accuracy=part) if row.accuracy else row for row in full.rows)
+    for plot in (ap_against_gmacs(replace(full, rows=rows)), ap_against_pps(replace(full, rows=rows))):
+        assert all(not filled for _, _, filled in points(plot.figure, "D"))
+        assert "No file of this run was measured on COCO." in plot.text
 
 
 def test_the_accuracy_drop(plots: dict[str, Plot]) -> None:

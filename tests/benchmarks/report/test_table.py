@@ -80,3 +80,13 @@ def test_long_and_odd_names(full: Report) -> None:
     assert max(map(len, lines)) <= 80
     assert "\x1b" not in "".join(lines)
     assert "[bold]" in "".join(lines)
+
+
+def test_what_was_not_measured_is_a_dash(full: Report) -> None:
+    unread = replace(full.rows[0], file_mib=0.0, speed=None, accuracy=None, error="gone")
+    machine = replace(full.machine, noise=0.0, work_ms=None)
+    lines = printed(replace(full, rows=(unread,), machine=machine), 200)
+    noise, pace = (next(line.split() for line in lines if line.startswith(name)) for name in ("noise", "pace"))
+    assert (noise, pace) == (["noise", "-"], ["pace", "-"])
+    (model,) = (line.split() for line in lines if f" {unread.case.file} " in line)
+    assert model[3] == "-"

@@ -42,6 +42,7 @@ def test_again_over_the_old_one(small: Report, tmp_path: Path) -> None:
 
 
 def test_json_alone(small: Report, tmp_path: Path) -> None:
+    write_report(small, tmp_path / "new")  # whose other forms would be those of another run
     write_json(small, tmp_path / "new")
     assert names(tmp_path / "new") == ["report.json"]
 
