@@ -42,7 +42,7 @@ def write_beside(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; renamed to `path` when the block ends well.
 
     The name keeps the suffixes of `path`, since some writers choose their format by it. A pipe or a device such as
-    /dev/stdout is written to, not replaced. Of a link what it leads to is replaced, and a file's mode is kept.
+    /dev/stdout is written to, not replaced.
 
     Raises:
         OSError: with the name `path`: it cannot be written, or the disk is full.
@@ -56,14 +56,11 @@ def write_beside(path: Path) -> Iterator[Path]:
             with temporary.open("rb") as source, path.open("ab", buffering=0) as target:
                 shutil.copyfileobj(source, target)
         return
-    real = Path(os.path.realpath(path)) if path.is_symlink() else path
-    with scratch_beside(real) as scratch:
+    with scratch_beside(path) as scratch:
         temporary = scratch / path.name
         yield temporary
-        if real.is_file():
-            shutil.copymode(real, temporary)
         _flush(temporary)
-        temporary.replace(real)
+        temporary.replace(path)
 
 
 def _is_pipe_or_device(path: Path) -> bool:

@@ -65,6 +65,7 @@ def test_report_on_stdout_and_words_on_stderr(
     assert files(tmp_path) == ["tiny-int8.bin", "tiny-int8.xml"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_quantization")
 def test_refused_keeps_the_report_and_ends_with_1(
     danet_quantize: Command, tiny_ir: Path, constant_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -172,6 +172,7 @@ def two_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize_module, "find_data", find_two)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_data_sets", "one_quantization")
 def test_file_says_what_was_measured_on_each_data_set(quantized: Quantize, proven_folder: Path) -> None:
     report = quantized(proven_folder, max_drop=LENIENT)

@@ -49,12 +49,14 @@ def kinds_of(content: bytes) -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.long
 def test_arithmetic_is_int8(quantized: bytes) -> None:
     kinds = kinds_of(quantized)
     for name in ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "CONCATENATION", "MUL", "DEPTH_TO_SPACE"):
         assert kinds[name] == {"INT8"}, name
 
 
+@pytest.mark.long
 def test_it_computes_the_same_roughly(quantized: bytes, spec: ModelSpec, tiny_network: Any, tmp_path: Path) -> None:
     (tmp_path / "int8.tflite").write_bytes(with_spec(quantized, spec))
     backend = open_tflite(tmp_path / "int8.tflite")

@@ -94,20 +94,6 @@ def test_permissions_are_those_of_an_ordinary_file(tmp_path: Path) -> None:
     assert (tmp_path / "written").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes, and links for few")
-def test_what_a_link_leads_to_is_replaced_and_modes_are_kept(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    real, link = tmp_path / "there" / "poses.json", tmp_path / "latest.json"
-    real.write_text("old")
-    real.chmod(0o600)
-    link.symlink_to(real)
-    with write_beside(link) as temporary:
-        temporary.write_text("new")
-    assert link.is_symlink()
-    assert real.read_text() == "new"
-    assert real.stat().st_mode & 0o777 == 0o600
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -41,7 +41,8 @@ def test_a_disk_that_cannot_be_written(danet: Callable[..., Any], disk: Disk, ti
     (folder / "drawn.png").write_text("old")
     disk("remount,ro,size=64k")
     done = danet("infer", tiny_folder / "tiny.xml", tiny_folder / "scene.png", "--draw", folder / "drawn.png")
-    assert done.error() == f"{folder / 'drawn.png'}: Read-only file system"
+    assert done.status == 1
+    assert done.err.splitlines()[-1] == f"danet: error: {folder / 'drawn.png'}: Read-only file system"
     assert (folder / "drawn.png").read_text() == "old"
 
 

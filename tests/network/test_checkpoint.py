@@ -117,6 +117,7 @@ def test_wrapped_state_dicts(tmp_path: Path, danet72: DANet, wrap: Any) -> None:
     assert_same_weights(load_checkpoint(path)[0], danet72)
 
 
+@pytest.mark.long
 def test_of_a_training_state_the_average_is_taken(tmp_path: Path, danet72: DANet) -> None:
     average = AveragedModel(danet72)
     trained = DANet(danet72.config)

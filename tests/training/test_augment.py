@@ -294,6 +294,7 @@ for first, workers in (map(int, run.split(",")) for run in sys.argv[2:]):
 """
 
 
+@pytest.mark.long
 def test_sample_is_the_same_with_any_workers(coco_folder: Path) -> None:
     # In processes of their own, as `danet train` is: this one holds the thread pools of all backends that
     # earlier tests opened, and a CI run once died of SIGSEGV when workers were forked from it.

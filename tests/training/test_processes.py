@@ -86,6 +86,7 @@ def run(tmp_path: Path, coco_folder: Path, out: str, *launcher: str) -> list[lis
     return [torch.load(path, weights_only=True) for path in sorted((tmp_path / out).glob("gradients*.pt"))]
 
 
+@pytest.mark.long
 def test_two_processes_have_the_gradients_of_one(coco_folder: Path, tmp_path: Path) -> None:
     (alone,) = run(tmp_path, coco_folder, "alone")
     torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")

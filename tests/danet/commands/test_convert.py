@@ -53,6 +53,7 @@ def test_pytorch_file_to_both_formats(
         same_poses(tiny_checkpoint, out / name, portrait)
 
 
+@pytest.mark.long
 def test_decoder_and_padding_are_written_into_the_file(
     danet: Danet, tiny_checkpoint: Path, portrait: Path, tmp_path: Path
 ) -> None:
