@@ -34,7 +34,7 @@ def trials_of(model: Model, grid: Grid, preparation: Preparation) -> Iterator[Tr
 def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
     """Each trial once; those whose rows would look the same are told apart by the folders of their files.
 
-    Where the files' own names differ, which rows and plots do not show, these do.
+    Where the files' own names differ, which rows and plots do not show, these do, in all rows of such files.
     """
     once = tuple(dict.fromkeys(trials))
     found = once
@@ -47,7 +47,8 @@ def distinct(trials: Sequence[Trial]) -> tuple[Trial, ...]:
             for whole, named in zip(once, found, strict=True)
         )
     shown = Counter(replace(trial.case, file="") for trial in found)
-    return tuple(_with_file(one) if shown[replace(one.case, file="")] > 1 else one for one in found)
+    unclear = {one.path for one in found if shown[replace(one.case, file="")] > 1}
+    return tuple(_with_file(one) if one.path in unclear else one for one in found)
 
 
 def _alike(cases: Sequence[Case], trials: Sequence[Trial]) -> set[Case]:

@@ -197,14 +197,18 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
     """
     try:
         content = read_json(annotation_file)
-        _refuse_ids([image["id"] for image in content["images"]])
+        _refuse_ids(content["images"])
         names = {image["id"]: _inside(image["file_name"]) for image in content["images"]}
         first = next(iter(names.values()), "")
         folder = next((path for path in image_folders if (path / first).is_file()), _fallback(image_folders))
         pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
         {annotation["image_id"] for annotation in content["annotations"]}  # crowds and the unlabelled have one too
-        keypoints, others = _keypoint_names(content.get("categories", []))
-        annotations = [one for one in content["annotations"] if one.get("category_id") not in others]
+        keypoints, others, bare = _keypoint_names(content.get("categories", []))
+        annotations = [
+            one
+            for one in content["annotations"]
+            if (category := one.get("category_id")) not in others and (category not in bare or "keypoints" in one)
+        ]
         content = {**content, "annotations": annotations}
         persons = tuple(
             person_of(annotation, pictures[annotation["image_id"]])
@@ -244,26 +248,30 @@ def _fallback(image_folders: list[Path]) -> Path:
     return image_folders[0] if image_folders else Path()
 
 
-def _refuse_ids(ids: list[Any]) -> None:
+def _refuse_ids(images: list[dict[str, Any]]) -> None:
+    ids = [one["id"] for one in images]
     kinds = {type(one) for one in ids}
     if not (kinds <= {int, float} or kinds == {str}):  # COCOeval sorts them
         found = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise ValueError(f"image ids of {found}, expected whole numbers, or text alone")
-    if twice := [one for one, times in Counter(ids).items() if times > 1]:
+    first = dict(zip(reversed(ids), reversed(images), strict=True))
+    if twice := [one["id"] for one in images if one != first[one["id"]]]:  # the same entry again does no harm
         raise ValueError(f"{len(twice)} image ids of several images, the first is {twice[0]!r}; give each its own")
 
 
-def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], set[Any]]:
-    """The keypoints of the first category that lists some, and the ids of the categories that have not the same."""
-    lists = [category["keypoints"] for category in categories if category.get("keypoints")]
-    if not lists:
-        return COCO_KEYPOINTS, set()
-    others = {one["id"] for one in categories if "id" in one and one.get("keypoints") != lists[0]}
-    names = tuple(map(str, lists[0]))
+def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], set[Any], set[Any]]:
+    """The keypoints of the first category that lists any, the ids of those that list others, and of those with none."""
+    listing = [category for category in categories if category.get("keypoints")]
+    if not listing:
+        return COCO_KEYPOINTS, set(), set()
+    spelled = [[*map(_letters, map(str, one["keypoints"]))] for one in listing]  # "Left Eye" is as good
+    names = tuple(map(str, listing[0]["keypoints"]))
     for known in (COCO_KEYPOINTS, MPII_KEYPOINTS):
-        if [*map(_letters, names)] == [*map(_letters, known)]:  # "Left Eye" is as good
+        if spelled[0] == [*map(_letters, known)]:
             names = known
-    return names, others
+    fitting = {one.get("id") for one, letters in zip(listing, spelled, strict=True) if letters == spelled[0]}
+    bare = {one["id"] for one in categories if "id" in one and not one.get("keypoints")}
+    return names, {one.get("id") for one in listing} - fitting, bare - fitting
 
 
 def _letters(name: str) -> str:

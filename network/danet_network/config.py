@@ -62,7 +62,7 @@ class DANetConfig:
             if value not in allowed:
                 raise ModelFileError(f"network config: {field} is {value!r}, expected one of {', '.join(allowed)}")
         if not all(isinstance(numbers, tuple) and len(numbers) == 4 for numbers in (self.layers, self.transitions)):
-            raise ModelFileError("network config: layers and transitions hold four numbers each, one for each stage")
+            raise ModelFileError("network config: layers and transitions are tuples of four numbers, one to a stage")
         counts = (*self.layers, *self.transitions, self.decoder_width, self.growth, self.bottleneck, self.keypoints)
         if not all(isinstance(count, int) and 1 <= count <= 4096 for count in counts):
             raise ModelFileError(f"network config: channel and layer counts lie in 1..4096, got {str(counts)[:200]}")

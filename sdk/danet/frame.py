@@ -73,7 +73,7 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
     """
     if boxes is None:
         return np.array([[0, 0, frame_size[1], frame_size[0]]], np.float64)
-    array = _numbers(boxes)
+    array = as_numbers(boxes)
     if array.ndim and len(array) == 0:
         return np.empty((0, 4), np.float64)
     if array.ndim != 2 or array.shape[1] != 4:
@@ -88,7 +88,12 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
     return edges
 
 
-def _numbers(boxes: Any) -> NDArray[np.float64]:
+def as_numbers(boxes: Any) -> NDArray[np.float64]:
+    """Boxes as float64, of whatever shape.
+
+    Raises:
+        InputError: text, booleans, or what no array can be made of.
+    """
     try:
         array = np.asarray(boxes)
         if array.dtype.kind not in "iufO":

@@ -176,7 +176,7 @@ class ModelSpec:
         Raises:
             ModelSpecError: the first field that is of another type or out of its range.
         """
-        TypedReader(ModelSpecError).fit(self, "model spec")
+        TypedReader(ModelSpecError).fit(ModelSpec, self, "model spec")
         object.__setattr__(self, "format_version", 1 if self.decoder.refinement == "offset" else FORMAT_VERSION)
         height, width = self.input_size
         count = len(self.keypoints)

@@ -92,8 +92,8 @@ def open_model(
             raise
     if fixed := loaded.batch_sizes:
         if fixed[-1] > MAX_BATCH:
-            if loaded.backend is not backend:
-                loaded.backend.close()
+            for opened in {id(one.backend): one.backend for one in (loaded, streaming)}.values():
+                opened.close()  # of a file: a backend of the caller's own takes any batch
             raise ModelFileError(
                 f"{os.fspath(model)}: made for batches of {fixed[-1]}, expected {MAX_BATCH} at most; export it with a "
                 "smaller or a free batch"

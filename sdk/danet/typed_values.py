@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from functools import lru_cache
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -63,21 +63,30 @@ class TypedReader:
         assert isinstance(instance, kind)
         return instance
 
-    def fit(self, instance: Any, where: str) -> None:
-        """Make the fields of a dataclass what they are annotated as: tuples of lists, plain numbers of NumPy's.
+    def fit(self, kind: type[Any], instance: Any, where: str) -> None:
+        """Make the fields that a dataclass has of `kind` what they are annotated as: tuples of lists, plain numbers of
+        NumPy's. Dataclasses within are left as they are, and replaced where something in them changes.
 
         Raises:
             DanetError: of the kind `error`, for a field that is something else.
         """
-        for name, kind in _hints(cast(Hashable, type(instance))).items():
-            value = getattr(instance, name)
-            object.__setattr__(instance, name, self._read(kind, _as_parsed(value), f"{where}: {name}"))
+        for name, value in self._fitting(kind, instance, where).items():
+            object.__setattr__(instance, name, value)
+
+    def _fitting(self, kind: type[Any], instance: Any, where: str) -> dict[str, Any]:
+        """The fields that change, by name."""
+        values = {name: getattr(instance, name) for name in _hints(cast(Hashable, kind))}
+        fitted = {
+            name: self._read(_hints(cast(Hashable, kind))[name], _as_parsed(value), f"{where}: {name}")
+            for name, value in values.items()
+        }
+        return {name: value for name, value in fitted.items() if repr(value) != repr(values[name])}
 
     def _read(self, kind: Any, value: Any, where: str) -> Any:
         if is_dataclass(kind) and isinstance(kind, type):
             if isinstance(value, kind):
-                self.fit(value, where)
-                return value
+                changed = self._fitting(kind, value, where)
+                return replace(cast(Any, value), **changed) if changed else value
             return self._read_dataclass(kind, value, where)
         origin, arguments = get_origin(kind), get_args(kind)
         if origin in (Union, UnionType):

@@ -86,6 +86,27 @@ def test_other_categories_are_no_persons(write_folder: Any, annotate: Any) -> No
         assert len(dataset.persons) == 1
 
 
+def test_who_has_a_persons_keypoints_is_one_whatever_the_category(write_folder: Any, annotate: Any) -> None:
+    annotations = [annotate(1, number, POINTS, category_id=number) for number in (1, 2, 3)]
+    spelt = [name.replace("_", " ").title() for name in COCO_KEYPOINTS]
+    categories = [
+        {"id": 1, "name": "person"},  # merged from a file that lists no keypoints
+        {"id": 1, "name": "person", "keypoints": COCO_KEYPOINTS},
+        {"id": 2, "name": "rider"},
+        {"id": 3, "name": "child", "keypoints": spelt},
+    ]
+    dataset = load_split(write_folder([1], annotations, categories=categories), "val")
+    assert [person.id for person in dataset.persons] == [1, 2, 3]
+
+
+def test_an_image_that_is_listed_twice(write_folder: Any, annotate: Any) -> None:
+    folder = write_folder([1], [annotate(1, 1, POINTS)])
+    (file,) = folder.rglob("*val*.json")
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({**content, "images": content["images"] * 2}))
+    assert len(load_split(folder, "val").persons) == 1
+
+
 @pytest.mark.parametrize("known", [COCO_KEYPOINTS, MPII_KEYPOINTS])
 def test_keypoints_by_other_spellings(write_folder: Any, known: tuple[str, ...]) -> None:
     spelt = [name.replace("_", " ").title() for name in known]

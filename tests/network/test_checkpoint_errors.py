@@ -246,7 +246,7 @@ def test_configs_that_do_not_fit(write: Write, suffix: str, config: Any, part: s
 @pytest.mark.parametrize("field", ["layers", "transitions"])
 def test_a_dict_in_the_place_of_numbers(write: Write, tiny_config: DANetConfig, field: str) -> None:
     config = {**tiny_config.to_dict(), field: {1: 1, 2: 1, 3: 1, 4: 1}}
-    assert_refused(write(config=config), "layers and transitions hold four numbers each")
+    assert_refused(write(config=config), "layers and transitions are tuples of four numbers")
 
 
 @pytest.mark.parametrize("layers", [(128,) * 4, (3, 1, 1, 1), (2, 1, 1, 2)])

@@ -35,6 +35,7 @@ from danet_training import loop as loop_module
 from danet_training.config import Augmentation, Phase, Source, TrainConfig, load_config
 from danet_training.dataset import Batch, Numbers, Samples, load_source, open_source, sample_loader
 from danet_training.loop import STATE, Trainer, train, training_spec
+from danet_training.memory import memory_needed
 from danet_training.processes import Processes
 from danet_training.validate import BEST, LAST, Validated, Validator
 
@@ -339,6 +340,12 @@ def test_a_stop_before_the_first_step_is_refused(config: TrainConfig, tmp_path: 
     trainer = trainer_of(config)
     train(trainer, tmp_path, silent, silent, stop_at=4)
     train(trainer, tmp_path, lambda seen, _: pytest.fail("a step"), silent, stop_at=4)  # again: nothing left to do
+
+
+def test_what_a_worker_raised_is_no_lack_of_memory() -> None:
+    told = "Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback"
+    with pytest.raises(RuntimeError, match="Caught RuntimeError"), memory_needed(CPU, 4):
+        raise RuntimeError(told)
 
 
 @pytest.mark.parametrize(

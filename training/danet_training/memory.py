@@ -29,7 +29,7 @@ def memory_needed(device: torch.device, micro_batch: int) -> Iterator[None]:
             "forward pass: the same command then goes on"
         ) from error
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if "DataLoader worker (pid" not in str(error):  # not what a worker raised, with its traceback
             raise
         raise TrainingError(
             f"a process that makes crops died ({_first_line(error)}), as one does without memory; lower workers, or "

@@ -60,8 +60,8 @@ def ap_against_gmacs(report: Report) -> Plot:
     """Fig. 1a: AP on COCO val2017 against multiply-adds."""
     text = (
         "The paper's Fig. 1a. Grey: the paper's own figures (Table II). Open: the published AP over the multiply-adds "
-        "counted here. Filled: AP measured in this run on COCO val2017, of each network the best of its files and "
-        "backends. " + _protocol(report)
+        "counted here. Filled: AP measured in this run on COCO val2017, of each model the best of its backends "
+        "and precisions. " + _protocol(report)
     )
     rows = best_of_each(report.rows, lambda row: (row.case.name, on_coco(row)), lambda row: _ap(row) or 0.0)
     return Plot("ap-gflops", "AP against GFLOPs", text, _draw(rows.values(), GMACS))

@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 failed, 2 wrong use (raised by argparse), 130 after Ctrl-C, 143 after SIGTERM; whatever ends a
     command, its unfinished files are removed.
     """
-    # a parent may have closed them (>&-), and Windows' pythonw has none
-    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    if None in (sys.stdin, sys.stdout, sys.stderr):  # a parent may have closed them (>&-); Windows' pythonw has none
+        _open_standard_streams()
     try:
         with signals_end():
             options = build_parser().parse_args(arguments)
@@ -96,6 +96,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _fail("terminated")
         return 143
     return status
+
+
+def _open_standard_streams() -> None:
+    """Put what leads nowhere in the place of closed ones, else the next file that is opened becomes one of them."""
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
 
 
 def _nowhere() -> TextIO:

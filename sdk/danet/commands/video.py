@@ -112,7 +112,8 @@ def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipe
     detector = None if options.detector == "none" else open_chosen(options, **own)
     tracker = None
     if detector is not None and not options.no_tracking:
-        settings = TrackerSettings(detect_every=options.detect_every or 10)
+        every = {} if options.detect_every is None else {"detect_every": options.detect_every}
+        settings = TrackerSettings(**every)
         tracker = Tracker(settings, None if options.no_smoothing else OneEuroSettings())
     return PosePipeline(options.source, estimator, detector, tracker)
 

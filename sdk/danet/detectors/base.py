@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.errors import DetectorError, InputError
-from danet.frame import MIN_SIDE, as_boxes
+from danet.frame import MIN_SIDE, as_boxes, as_numbers
 
 SCORE_TOLERANCE = 1.02
 """INT8 models overshoot 1 by a rounding."""
@@ -74,10 +74,7 @@ def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
     """
     try:
         boxes, scores = found if _is_pair(found) else (found, None)
-        edges = np.asarray(boxes if boxes is not None else ())
-        if edges.size and edges.dtype.kind not in "iufO":
-            raise TypeError(f"of {edges.dtype}, expected numbers (N, 4) xyxy")
-        edges = edges.astype(np.float64)
+        edges = as_numbers(boxes if boxes is not None else ())
         edges = edges if edges.size else edges.reshape(0, 4)
         values = np.ones(len(edges)) if scores is None else np.asarray(scores, np.float64)
         if values.shape != (len(edges),):
@@ -86,10 +83,13 @@ def checked(found: Any, frame_size: tuple[int, int]) -> Detections:
             sides = edges[:, 2:] - edges[:, :2]
             usable = np.isfinite(edges).all(1) & np.isfinite(values) & (sides >= MIN_SIDE).all(1)
             edges, values = edges[usable], values[usable]
-        if ((values < 0) | (values > SCORE_TOLERANCE)).any():
-            worst = values[np.abs(values - 0.5).argmax()]
-            raise DetectorError(f"the detector gave a score of {worst:g}, expected scores in 0..1; percent / 100")
-        return Detections(as_boxes(edges, "xyxy", frame_size).astype(np.float32), values.astype(np.float32))
+        if (odd := values[(values < 1 - SCORE_TOLERANCE) | (values > SCORE_TOLERANCE)]).size:
+            raise DetectorError(
+                f"the detector gave a score of {odd[0]:g}, expected scores in 0..1; divide percent by 100, take a "
+                "sigmoid of margins, or give boxes alone"
+            )
+        scores = values.clip(0, 1).astype(np.float32)
+        return Detections(as_boxes(edges, "xyxy", frame_size).astype(np.float32), scores)
     except (InputError, OverflowError, TypeError, ValueError) as error:
         raise DetectorError(f"the detector's boxes cannot be used: {error}") from error
 

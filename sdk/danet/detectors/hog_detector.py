@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import cv2
@@ -62,11 +63,11 @@ class HogDetector:
         stride: int = 8,
         pyramid_step: float = 1.1,
     ) -> None:
-        if not (isinstance(smallest, float | int) and 0.02 <= smallest <= 1):
+        if not _lies(smallest, 0.02, 1):
             raise InputError(f"smallest {smallest!r}, expected a share of the frame's height in 0.02..1")
         if stride not in (4, 8):
             raise InputError(f"stride {stride!r}, expected 8 or 4 pixels")
-        if not (isinstance(pyramid_step, float | int) and 1.01 <= pyramid_step <= 2):
+        if not _lies(pyramid_step, 1.01, 2):
             raise InputError(f"pyramid_step {pyramid_step!r}, expected a ratio in 1.01..2")
         self.limits = Limits(score_threshold, nms_threshold, max_detections)
         self._smallest = smallest
@@ -175,3 +176,8 @@ def margin_of(score: float) -> float:
     """The inverse of `scores_of`, within the margins that occur."""
     inside = min(max(score, 0.005), 1 - 1e-9)
     return SCORE_MIDDLE + float(np.log(inside / (1 - inside))) / SCORE_SLOPE
+
+
+def _lies(value: object, low: float, high: float) -> bool:
+    """Whether it is a number, NumPy's too, within the bounds."""
+    return isinstance(value, Real) and low <= float(value) <= high

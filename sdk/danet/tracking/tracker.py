@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, replace
 from math import inf, isfinite
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +68,7 @@ class TrackerSettings:
     def __post_init__(self) -> None:
         for name in ("detect_every", "detect_every_lost", "confirm", "undetected"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and value >= 1):
+            if not (isinstance(value, Real) and float(value) >= 1):
                 raise InputError(f"{name} is {value!r}, expected 1 or more")
         for name in ("keypoint_score", "pose_score", "new_box_score", "match", "same", "keep_lost_s"):
             expect_number(name, getattr(self, name), above_zero=False)

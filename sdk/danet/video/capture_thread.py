@@ -128,7 +128,7 @@ class CaptureThread(threading.Thread):
             self._listener.connected(self)
             return self._read_all(capture)
         finally:
-            with suppress(Exception):  # a lost camera may fail to close
+            with suppress(BaseException):  # a lost camera may fail to close
                 capture.release()
 
     def _read_all(self, capture: Capture) -> bool:

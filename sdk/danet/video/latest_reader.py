@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -66,6 +67,7 @@ class LatestFrameReader:
         self._arrivals = Arrivals()
         self._last_at = time.monotonic()
         self._hung: list[CaptureThread] = []
+        self._process = os.getpid()
         self._thread = self._new_thread()
         try:
             self._await_connection()
@@ -129,6 +131,8 @@ class LatestFrameReader:
         return None
 
     def _look_after(self, asked_at: float) -> None:
+        if os.getpid() != self._process:
+            raise SourceError(f"{self.name}: opened in another process; a forked child opens its own")
         # what came before the question does not count: an app that was busy for a minute gives the camera its time
         if time.monotonic() - max(asked_at, self._last_at) > self.limits.give_up_s:
             silent, reason = time.monotonic() - self._last_at, self.last_error or "no error was told"
@@ -138,8 +142,6 @@ class LatestFrameReader:
             )
         if self._thread.hangs():
             self._leave_behind()
-        elif not self._thread.is_alive() and not self._thread.stopping.is_set():
-            raise SourceError(f"{self.name}: opened in another process; a forked child opens its own")
 
     def _leave_behind(self) -> None:
         self._hung = [thread for thread in self._hung if thread.is_alive()]

@@ -31,7 +31,8 @@ class PacedCapture:
         try:
             frame = next(self._frames, None)
         except BaseException as error:  # an iterable of the user's own may raise anything; connecting anew is no help
-            raise EOFError(str(error) or type(error).__name__) from error
+            told = str(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error}"
+            raise EOFError(told or type(error).__name__) from error
         if frame is None:
             raise EOFError
         now = time.monotonic()

@@ -76,7 +76,7 @@ def test_an_ap_on_other_data_is_not_drawn_on_the_coco_axis(full: Report, plots: 
 
 def test_an_ap_on_coco_is_drawn_filled(full: Report) -> None:
     rows = tuple(replace(row, accuracy=COCO) if row.case.name == "danet72" else row for row in full.rows)
-    assert "of each network the best of its files" in ap_against_gmacs(replace(full, rows=rows)).text
+    assert "of each model the best of its backends" in ap_against_gmacs(replace(full, rows=rows)).text
     pps = ap_against_pps(replace(full, rows=rows))
     assert [(y, filled) for _, y, filled in points(pps.figure, "s")] == [(69.8, True)]  # INT8
     assert (69.8, True) in [(y, filled) for _, y, filled in points(pps.figure, "D")]

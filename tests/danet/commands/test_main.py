@@ -100,6 +100,19 @@ def test_closed_standard_streams(model: str, closed: str, status: int) -> None:
     assert done.stdout == "" or json.loads(done.stdout)["runs_in"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="its shell closes no streams")
+def test_no_file_becomes_a_standard_stream(tmp_path: Path) -> None:
+    """Where all are closed, the first that is opened would be."""
+    code = (
+        "import os, sys; from danet.commands.main import main; main(['info', 'none.xml'])\n"
+        "print(os.open(sys.argv[1], os.O_RDWR | os.O_CREAT), file=open(sys.argv[2], 'w'))"
+    )
+    command = f'{sys.executable} -c "$1" "$2" "$3" <&- >&- 2>&-'
+    line = ["sh", "-c", command, "sh", code, str(tmp_path / "file"), str(tmp_path / "told")]
+    assert subprocess.run(line, timeout=60, check=False).returncode == 0
+    assert int((tmp_path / "told").read_text()) > 2
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_full_disk_on_stdout(tiny_ir: Path, scene_file: Path) -> None:
     with Path("/dev/full").open("w") as full:

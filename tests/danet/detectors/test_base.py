@@ -65,16 +65,21 @@ def test_boxes_that_are_none_are_left_out() -> None:
         ("boxes", "cannot be used"),
         ([[0, 0, 5e6, 5]], "within 1000000"),
         ({"boxes": [BOX]}, "cannot be used"),
-        (([BOX], [90]), "a score of 90, expected scores in 0..1"),
-        (([BOX], [-0.1]), r"a score of -0\.1"),
+        (([BOX], [90]), "a score of 90, expected scores in 0..1; divide percent by 100"),
+        (([BOX], [-0.1]), r"a score of -0\.1, .*a sigmoid of margins"),
         ([[0, 0, 10**400, 5]], "cannot be used"),
-        ([[True, False, True, True]], "of bool, expected numbers"),
-        ([["0", "0", "9", "9"]], "of <U1, expected numbers"),
+        ([[True, False, True, True]], "cannot be used: .*bool"),
+        ([["0", "0", "9", "9"]], "cannot be used: .*<U1"),
+        (np.array([["0", "0", 9, 9]], object), "cannot be used: .*str"),
     ],
 )
 def test_what_is_no_boxes(found: Any, message: str) -> None:
     with pytest.raises(DetectorError, match=message):
         checked(found, SIZE)
+
+
+def test_scores_that_are_off_by_a_rounding_are_in_range() -> None:
+    assert checked(([BOX, BOX], [-1e-9, 1.01]), SIZE).scores.tolist() == [0, 1]
 
 
 def test_a_callable_is_a_detector() -> None:

@@ -308,6 +308,10 @@ def test_code_that_asks_to_exit_is_a_lost_camera(where: str, camera: Camera, ope
             raise exits.pop()
         return camera.connect()
 
+    def release() -> None:
+        raise SystemExit(4)
+
+    camera.release = release  # type: ignore[method-assign]
     reader = open_reader(connect=connect)
     camera.throw(OSError("unplugged") if where == "connect" else SystemExit(3))
     assert number_of(next(iter(reader)).image) == 1
@@ -328,10 +332,11 @@ class Camera:
 
     def release(self): ...
 
-with LatestFrameReader(Camera, name="porch", limits=Limits(give_up_s=math.inf)) as reader:
+with LatestFrameReader(Camera, name="porch", limits=Limits(stall_s=0.2, give_up_s=math.inf)) as reader:
     next(iter(reader))
     child = os.fork()
     if child == 0:
+        time.sleep(0.5)  # the parent's reading looks as if it hung
         try:
             for _ in range(3):  # one may be at hand
                 next(iter(reader))

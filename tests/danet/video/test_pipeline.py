@@ -195,7 +195,7 @@ def test_stop_ends_the_wait_for_a_source_that_gives_nothing(nothing: PoseEstimat
 
     def silent() -> Iterator[Any]:
         yield np.zeros((64, 64, 3), np.uint8)
-        go_on.wait(60)
+        assert go_on.wait(60)
 
     pipeline = PosePipeline(silent(), nothing)
     results = iter(pipeline)
