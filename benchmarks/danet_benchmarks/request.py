@@ -10,6 +10,7 @@ from danet.model_spec import Precision
 from danet_benchmarks.plan import FRAME_PERSONS, Plan
 
 Part = Literal["speed", "accuracy"]
+PARTS: tuple[Part, ...] = ("speed", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Request:
     checkpoints: tuple[Path, ...] = ()
     """That model files may have been made from."""
     data: DataChoice = DataChoice()
-    parts: tuple[Part, ...] = ("speed", "accuracy")
+    parts: tuple[Part, ...] = PARTS
     frame_persons: tuple[int, ...] = FRAME_PERSONS
     exported: Path = Path("benchmarks/results/exported")
     """Where exported files stay for the next run."""

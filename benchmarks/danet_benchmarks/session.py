@@ -19,7 +19,7 @@ from danet_benchmarks.report.comparison_table import print_comparison
 from danet_benchmarks.report.json_form import load_report
 from danet_benchmarks.report.table import print_table
 from danet_benchmarks.report.write import JSON_NAME, write_json, write_report
-from danet_benchmarks.request import DataChoice, Grid, Request
+from danet_benchmarks.request import PARTS, DataChoice, Grid, Request
 from danet_benchmarks.results import Report
 from danet_benchmarks.run import run_benchmark
 from danet_benchmarks.watch import Bar
@@ -84,7 +84,7 @@ def request_of(options: argparse.Namespace) -> Request:
         foreign=tuple(options.foreign),
         checkpoints=tuple(options.checkpoint),
         data=DataChoice(options.data, options.split or "val", options.detections, options.limit, options.flip_test),
-        parts=(options.only,) if options.only else ("speed", "accuracy"),
+        parts=(options.only,) if options.only else PARTS,
         frame_persons=tuple(options.persons or FRAME_PERSONS),
         exported=options.exported,
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from types import TracebackType
+from types import TracebackType, UnionType
 from typing import Any, NoReturn, Self, get_args
 
 import numpy as np
@@ -99,15 +99,10 @@ class PoseEstimator:
             raise InputError(f"box_format {box_format!r}, expected one of {', '.join(get_args(BoxFormat))}")
         if decoder is not None and decoder not in get_args(Refinement):
             raise InputError(f"decoder {decoder!r}, expected one of {', '.join(get_args(Refinement))}")
-        for argument, value, kind in (
-            ("model", model, str | os.PathLike),
-            ("spec", spec, ModelSpec | None),
-            ("device", device, str),
-            ("settings", settings, Settings | None),
-        ):
-            if not isinstance(value, kind):
-                expected = kind.__name__ if isinstance(kind, type) else str(kind)
-                raise InputError(f"{argument} of type {type(value).__name__}, expected {expected}")
+        _expect_type("model", model, str | os.PathLike)
+        _expect_type("spec", spec, ModelSpec | None)
+        _expect_type("device", device, str)
+        _expect_type("settings", settings, Settings | None)
         if box_padding is not None:
             box_padding = checked_padding(box_padding)
         self.tuning = NOT_LOOKED_FOR if settings else _find_tuning(model, backend, device)
@@ -342,6 +337,13 @@ class PoseEstimator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _expect_type(name: str, value: object, kind: type | UnionType) -> None:
+    """Raises InputError, which names the argument."""
+    if not isinstance(value, kind):
+        expected = kind.__name__ if isinstance(kind, type) else str(kind)
+        raise InputError(f"{name} of type {type(value).__name__}, expected {expected}")
 
 
 def _pair(given: Any) -> FrameAndBoxes:

@@ -91,13 +91,6 @@ def open_model(
                     opened.close()
             raise
     if fixed := loaded.batch_sizes:
-        if fixed[-1] > MAX_BATCH:
-            for opened in {id(one.backend): one.backend for one in (loaded, streaming)}.values():
-                opened.close()  # of a file: a backend of the caller's own takes any batch
-            raise ModelFileError(
-                f"{os.fspath(model)}: made for batches of {fixed[-1]}, expected {MAX_BATCH} at most; export it with a "
-                "smaller or a free batch"
-            )
         sizes = fixed, fixed
         settings = replace(settings, batch_size=fixed[-1], stream_batch_size=None)
     count = share_count(loaded.backend, settings.shares, settings.threads, loaded.batch_sizes)
@@ -117,7 +110,14 @@ def _load(model: str | os.PathLike[str], backend: str | Backend | None, options:
                 f"backend of type {type(backend).__name__}, expected a name or an object with run and close"
             )
         return LoadedModel(backend, None, options.precision or "the backend's own")
-    return load_model(model_path(model, backend), backend, options)
+    loaded = load_model(model_path(model, backend), backend, options)
+    if loaded.batch_sizes and loaded.batch_sizes[-1] > MAX_BATCH:
+        loaded.backend.close()
+        raise ModelFileError(
+            f"{os.fspath(model)}: made for batches of {loaded.batch_sizes[-1]}, expected {MAX_BATCH} at most; export "
+            "it with a smaller or a free batch"
+        )
+    return loaded
 
 
 def model_path(model: str | os.PathLike[str], backend: str | None = None) -> Path:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from danet_benchmarks.report.compare_warnings import comparison_warnings, protocol
 from danet_benchmarks.report.formatting import persons
+from danet_benchmarks.request import PARTS
 from danet_benchmarks.results import UNKNOWN, Case, Machine, Report, Row, Speed, Spread
 
 AP_TOLERANCE = 0.001
@@ -16,8 +17,6 @@ LEAST_NOISE = 0.02
 """Of any speed: rounds that happen to agree say little about the next run."""
 LEAST_ROUNDS = 3
 """That a speed needs to be judged."""
-PARTS = ("speed", "accuracy")
-"""Of a row."""
 
 Verdict = Literal["better", "same", "worse", "not judged"]
 

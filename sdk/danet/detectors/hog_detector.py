@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import cv2
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.detectors.base import Detections
-from danet.detectors.suppression import Limits, best_boxes, in_frame
+from danet.detectors.suppression import Limits, best_boxes, in_frame, within
 from danet.errors import DetectorError, InputError
 from danet.frame import as_bgr
 
@@ -63,11 +62,11 @@ class HogDetector:
         stride: int = 8,
         pyramid_step: float = 1.1,
     ) -> None:
-        if not _lies(smallest, 0.02, 1):
+        if not within(smallest, 0.02, 1):
             raise InputError(f"smallest {smallest!r}, expected a share of the frame's height in 0.02..1")
         if stride not in (4, 8):
             raise InputError(f"stride {stride!r}, expected 8 or 4 pixels")
-        if not _lies(pyramid_step, 1.01, 2):
+        if not within(pyramid_step, 1.01, 2):
             raise InputError(f"pyramid_step {pyramid_step!r}, expected a ratio in 1.01..2")
         self.limits = Limits(score_threshold, nms_threshold, max_detections)
         self._smallest = smallest
@@ -176,8 +175,3 @@ def margin_of(score: float) -> float:
     """The inverse of `scores_of`, within the margins that occur."""
     inside = min(max(score, 0.005), 1 - 1e-9)
     return SCORE_MIDDLE + float(np.log(inside / (1 - inside))) / SCORE_SLOPE
-
-
-def _lies(value: object, low: float, high: float) -> bool:
-    """Whether it is a number, NumPy's too, within the bounds."""
-    return isinstance(value, Real) and low <= float(value) <= high

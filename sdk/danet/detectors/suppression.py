@@ -18,6 +18,11 @@ _MOST_CANDIDATES = 3000
 """NMS is quadratic; a threshold of 0 would otherwise stop the video."""
 
 
+def within(value: object, low: float, high: float) -> bool:
+    """Whether it is a number, NumPy's too, from `low` to `high`."""
+    return isinstance(value, Real) and low <= float(value) <= high
+
+
 @dataclass(frozen=True)
 class Limits:
     """Which candidates count."""
@@ -34,11 +39,10 @@ class Limits:
         Raises:
             InputError: the first of them.
         """
-        if not (isinstance(self.score_threshold, Real) and 0 <= self.score_threshold <= 1):
+        if not within(self.score_threshold, 0, 1):
             raise InputError(f"score_threshold {self.score_threshold!r}, expected a number in 0..1")
-        overlap = self.nms_threshold
-        if overlap is not None and not (isinstance(overlap, Real) and 0 <= overlap <= 1):
-            raise InputError(f"nms_threshold {overlap!r}, expected an IoU in 0..1, or None")
+        if self.nms_threshold is not None and not within(self.nms_threshold, 0, 1):
+            raise InputError(f"nms_threshold {self.nms_threshold!r}, expected an IoU in 0..1, or None")
         if not (isinstance(self.max_detections, Integral) and self.max_detections >= 1):
             raise InputError(f"max_detections {self.max_detections!r}, expected a whole number of 1 or more")
 
