@@ -77,6 +77,17 @@ class _Pool(Generic[Request]):
                 self._free.append(request)
 
 
+def _held_weakly(make: Callable[[Key], Iterable[Request]]) -> Callable[[Key], Iterable[Request]]:
+    """A method without its object, which is there while it lends; what is no method as it is.
+
+    Not by WeakMethod: that calls Python when the object is freed, and what a signal's handler raises there is lost.
+    """
+    if not inspect.ismethod(make):
+        return make
+    owner, function = weakref.ref(make.__self__), make.__func__
+    return lambda key: function(owner(), key)
+
+
 class RequestPools(Generic[Key, Request]):
     """Requests for each shape of batch, made on first use, lent in the order in which calls came.
 
@@ -89,7 +100,7 @@ class RequestPools(Generic[Key, Request]):
     """
 
     def __init__(self, make: Callable[[Key], Iterable[Request]], name: str) -> None:
-        self._make = weakref.WeakMethod(make) if inspect.ismethod(make) else lambda: make
+        self._make = _held_weakly(make)
         self._name = name
         self._pools: dict[Key, _Pool[Request]] | None = {}
         self._lock = threading.RLock()
@@ -112,9 +123,7 @@ class RequestPools(Generic[Key, Request]):
             pool = self._pools.setdefault(key, _Pool())
         with pool.making:
             if not pool.made:
-                make = self._make()
-                assert make is not None  # it is the one that lends
-                pool.fill(list(make(key)))
+                pool.fill(list(self._make(key)))
         return pool
 
     def close(self) -> None:
