@@ -13,6 +13,7 @@ from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.option_types import number, positive
 from danet.errors import InputError, MissingExtraError
+from danet.keypoints import MPII_KEYPOINTS
 from danet.utf8_name import utf8_name
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--min-box-score", metavar="X", type=_score, help="leave out boxes that score less (none)")
     parser.add_argument("--limit", metavar="N", type=positive, help="the first whole pictures with N persons")
     parser.add_argument("--per-joint", action="store_true", help="PCK by group of joints as well")
+    parser.add_argument("--by-visibility", action="store_true", help="AP by keypoints in sight, and over those alone")
     parser.add_argument("--json", metavar="OUT", help="write the figures as JSON; - for stdout")
     parser.add_argument("--sheet", metavar="OUT", type=Path, help="draw persons from worst to best: a .jpg or .png")
     parser.add_argument("--sheet-persons", metavar="N", type=positive, help=f"how many ({SHEET_PERSONS})")
@@ -69,8 +71,9 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
         return "--split goes with the --data that it is a part of"
     if not options.sheet and (options.sheet_persons or options.sheet_truth is not None):
         return f"{'--sheet-persons' if options.sheet_persons else '--sheet-truth'} goes with --sheet"
-    if options.per_joint and options.boxes_file:
-        return "--per-joint is measured with annotated boxes; leave it or --boxes-file out"
+    for given, name in ((options.per_joint, "--per-joint"), (options.by_visibility, "--by-visibility")):
+        if given and options.boxes_file:
+            return f"{name} is measured with annotated boxes; leave it or --boxes-file out"
     return None
 
 
@@ -85,6 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     # neither the gate nor the benchmark takes what danet tune kept: figures would not compare
     with open_estimator(options, settings=Settings()) as estimator, progress_bar() as bar:
         dataset = _dataset(options, bar)
+        _require_coco_keypoints(options.by_visibility, dataset)
         task = bar.add_task("persons", total=detections.count(dataset.pictures) if detections else len(dataset.persons))
         done = _measure(estimator, dataset, detections, lambda persons: bar.advance(task, persons))
     about = {
@@ -96,6 +100,8 @@ def _run(options: argparse.Namespace) -> int:
     }
     title = f"{about['model']} ({about['precision']}, decoder {about['decoder']}, padding {about['box_padding']:g})"
     figures = _report(done, estimator.spec, _recorded_ap(done, estimator), title, options.per_joint)
+    if options.by_visibility:
+        figures["visibility"] = _visibility(done, dataset)
     if options.json:
         write_json({**about, **figures}, options.json)
     if options.sheet:
@@ -110,6 +116,11 @@ def _require_extra() -> None:
         if not (error.name or "").startswith("pycocotools"):
             raise
         raise MissingExtraError("danet evaluate", "evaluate", "pycocotools") from error
+
+
+def _require_coco_keypoints(by_visibility: bool, dataset: KeypointDataset) -> None:
+    if by_visibility and dataset.keypoints == MPII_KEYPOINTS:
+        raise InputError(f"{dataset.name}: --by-visibility is of AP, which MPII's keypoints have none of; leave it out")
 
 
 def _require_writable(sheet: Path | None) -> None:
@@ -146,7 +157,6 @@ def _dataset(options: argparse.Namespace, bar: Any) -> KeypointDataset:
 def _measure(
     estimator: PoseEstimator, dataset: KeypointDataset, detections: Detections | None, progress: Any
 ) -> Run | PckhRun:
-    from danet.keypoints import MPII_KEYPOINTS
     from danet_evaluation.evaluate import run
     from danet_evaluation.mpii import run_pckh
 
@@ -188,6 +198,16 @@ def _report(
         console.print(line, markup=False)
     known = {"recorded_ap": recorded, "published": asdict(published) if published else None}
     return {**evaluation.to_dict(), **known}
+
+
+def _visibility(done: Run | PckhRun, dataset: KeypointDataset) -> dict[str, Any]:
+    """Print AP by keypoints in sight, and give it for JSON."""
+    from danet_evaluation.report import visibility_table
+    from danet_evaluation.visibility import by_visibility
+
+    found = by_visibility(dataset, done.predictions)
+    human().print(visibility_table(found))
+    return found.to_dict()
 
 
 def _draw_sheet(options: argparse.Namespace, dataset: KeypointDataset, done: Run | PckhRun, spec: ModelSpec) -> None:

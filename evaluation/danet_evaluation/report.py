@@ -12,9 +12,12 @@ from danet_evaluation.keypoint_ap import KeypointAP
 from danet_evaluation.mpii import PCKH_ALPHA, PckhEvaluation
 from danet_evaluation.paper import PublishedRow
 from danet_evaluation.pck import GROUPS, Pck
+from danet_evaluation.visibility import VisibilityFigures
 
 LIMB_GROUPS = tuple(group for group in GROUPS if group != "Head")
 """The columns of LSP's published tables that COCO's keypoints can fill."""
+AP_FIGURES = ("AP", "AP50", "AP75", "AP M", "AP L", "AR")
+"""Columns of `_cells`."""
 
 
 def percent(value: float | None) -> str:
@@ -26,7 +29,7 @@ def ap_table(evaluation: Evaluation, model: str) -> Table:
     """COCO's figures, over all and by source."""
     table = _table(f"{model} on {evaluation.data}", _caption(evaluation.protocol, evaluation.pictures))
     table.add_column("pictures of")
-    for heading in ("persons", "AP", "AP50", "AP75", "AP M", "AP L", "AR", f"PCK@{PCK_ALPHA}"):
+    for heading in ("persons", *AP_FIGURES, f"PCK@{PCK_ALPHA}"):
         table.add_column(heading, justify="right")
     rows = [("all", evaluation.persons, evaluation.figures, evaluation.pck)]
     rows += [(part.source, part.persons, part.figures, part.pck) for part in evaluation.sources]
@@ -49,6 +52,25 @@ def joint_table(evaluation: Evaluation) -> Table:
     for number, (name, share) in enumerate(rows):
         if share is not None:
             table.add_row(name, str(share.labelled), *_shares(share, LIMB_GROUPS), end_section=number == 0)
+    return table
+
+
+def visibility_table(visibility: VisibilityFigures) -> Table:
+    """AP by keypoints in sight, and with the hidden ones left out."""
+    hidden = 100 * visibility.hidden / visibility.labelled
+    table = _table(
+        "AP by keypoints in sight", f"{hidden:.1f} % of {visibility.labelled} labelled keypoints are hidden (v = 1)"
+    )
+    table.add_column("persons with")
+    for heading in ("persons", *AP_FIGURES):
+        table.add_column(heading, justify="right")
+    for group in visibility.groups:
+        counts = f"{group.least} to {group.most}" if group.most else "none"
+        table.add_row(f"{counts} in sight", str(group.persons), *_cells(group.figures))
+    if visibility.in_sight:
+        persons = sum(group.persons for group in visibility.groups if group.least)
+        table.add_section()
+        table.add_row("any, the hidden left out", str(persons), *_cells(visibility.in_sight))
     return table
 
 

@@ -158,6 +158,16 @@ def test_joints_and_a_sheet(
     assert "of the torso" in errors
 
 
+def test_by_visibility(write_folder: Any, annotate: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "figures.json"
+    folder = write_folder([1], [annotate(1, 1, POINTS)])
+    assert _run("nobody", "--backend", "null", "--data", folder, "--by-visibility", "--json", target) == 0
+    visibility = json.loads(target.read_text())["visibility"]
+    assert (visibility["labelled"], visibility["hidden"]) == (17, 0)
+    assert [(group["least"], group["persons"]) for group in visibility["groups"]] == [(13, 1)]
+    assert "13 to 17 in sight" in capsys.readouterr().err
+
+
 def test_a_sheet_that_cannot_be_written_is_refused_first(write_folder: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--sheet .*sheet\.txt: OpenCV cannot write"):
         _run("nobody", "--backend", "null", "--data", tmp_path / "absent", "--sheet", tmp_path / "sheet.txt")
@@ -193,6 +203,8 @@ def test_mpii(
     boxes.write_text("[]")
     with pytest.raises(InputError, match="leave --boxes-file out"):
         _run("mpii", "--data", folder, "--boxes-file", boxes)
+    with pytest.raises(InputError, match="--by-visibility is of AP"):
+        _run("mpii", "--data", folder, "--by-visibility")
 
 
 def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,6 +217,7 @@ def test_wrong_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["--sheet-persons", "3"], "--sheet-persons goes with --sheet"),
         (["--no-sheet-truth"], "--sheet-truth goes with --sheet"),
         (["--data", tmp_path, "--boxes-file", "boxes.json", "--per-joint"], "--per-joint is measured with annotated"),
+        (["--data", tmp_path, "--boxes-file", "b.json", "--by-visibility"], "--by-visibility is measured with annot"),
     ):
         assert _run("nobody", "--backend", "null", *ignored) == 2
         assert without in capsys.readouterr().err
