@@ -29,7 +29,7 @@ PART = ".part"
 """The end of a hidden folder's name."""
 LOCK_S = 10.0
 """How long a folder that another one keeps locked is waited for."""
-_NAME_LENGTH = 48
+NAME_LENGTH = 48
 """Characters of a file's name in that of its hidden folder, which must not become too long for the disk."""
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))  # Windows knows no quota by that name
 _NO_FOLDER = (errno.ENOTDIR, errno.EEXIST)
@@ -48,7 +48,7 @@ def write_beside(path: Path) -> Iterator[Path]:
         OSError: with the name `path`: it cannot be written, or the disk is full.
     """
     refuse_folder(path)
-    if _is_pipe_or_device(path):
+    if is_pipe_or_device(path):
         with tempfile.TemporaryDirectory(prefix="danet-") as folder:
             temporary = Path(folder) / path.name
             yield temporary
@@ -63,7 +63,7 @@ def write_beside(path: Path) -> Iterator[Path]:
         temporary.replace(path)
 
 
-def _is_pipe_or_device(path: Path) -> bool:
+def is_pipe_or_device(path: Path) -> bool:
     """A FIFO or character device, or a file by the name of one: /dev/stdout may lead to any."""
     try:
         mode = path.stat().st_mode
@@ -83,7 +83,7 @@ def scratch_beside(path: Path) -> Iterator[Path]:
         OSError: with the name `path`: the folder cannot be made, or anything in the block that the system
             refused, or a full disk, however a library told of it.
     """
-    prefix = f".{path.name[:_NAME_LENGTH]}."
+    prefix = f".{path.name[:NAME_LENGTH]}."
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(path.parent, prefix)
@@ -190,7 +190,7 @@ def _named(path: Path) -> Iterator[None]:
 def _concerns(named: str | bytes, path: Path) -> bool:
     """Whether an error's file is `path`, a folder above it, or in the hidden folder beside it."""
     file, whole = Path(os.fsdecode(named)).absolute(), path.absolute()
-    hidden = f".{path.name[:_NAME_LENGTH]}."
+    hidden = f".{path.name[:NAME_LENGTH]}."
     below = file.relative_to(whole.parent).parts if file.is_relative_to(whole.parent) else ()
     return whole.is_relative_to(file) or any(part.startswith(hidden) for part in below[:1])
 

@@ -34,8 +34,11 @@ def refuse_over(target: Any, read: Iterable[Any]) -> None:
         return
     out = Path(target)
     refuse_folder(out)
-    files = [part for one in read if one is not None for part in model_files(Path(one))]
-    if identity(out) in {identity(file) for file in files} - {None}:
+    written = identity(out)
+    if written is None:
+        return
+    files = (part for one in read if one is not None for part in model_files(Path(one)))
+    if any(identity(file) == written for file in files):
         raise InputError(f"{out} is read; write to another file")
 
 

@@ -54,6 +54,8 @@ def _run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         estimator = stack.enter_context(open_estimator(options))
         pipeline = stack.enter_context(_pipeline(options, estimator))
+        for target in _targets(options):  # under any name: an address with file://, a folder's picture
+            refuse_over(target, getattr(pipeline.source, "paths", ()))
         # closed in any case, so that what was done is kept: at the end, at an error, at Ctrl-C and at SIGTERM
         outputs = stack.enter_context(VideoOutputs(options, pipeline.source.fps))
         stack.callback(_print_summary, pipeline, outputs)

@@ -26,7 +26,8 @@ class OneEuroSettings:
         beta: Hz per (pixel per second): how fast the cutoff grows with speed. Higher lags less. `Tracker` counts
             in pixels of a person scaled to `REFERENCE_HEIGHT`, so that near and far persons are smoothed alike.
         speed_cutoff: Hz; the cutoff of the filter of the speed itself (`dcutoff` in the paper).
-        reset_s: seconds without a sample after which the filter starts anew.
+        reset_s: seconds after which the filter starts anew: without a sample, and each keypoint by itself without
+            one that is half as trusted as its best.
         trusted_score: a keypoint of this score or more counts in full, less counts in proportion: its own filter
             gain is multiplied by score / trusted_score.
     """
@@ -64,6 +65,8 @@ class OneEuroFilter:
         self._last_s: NDArray[np.float64] = np.empty((0, 1))
         self._known: NDArray[np.float64] = np.empty((0, 1))
         """Trust in the best sample since the start."""
+        self._sure_s: NDArray[np.float64] = np.empty((0, 1))
+        """When a sample was trusted at least half as much."""
 
     def __call__(
         self,
@@ -88,6 +91,7 @@ class OneEuroFilter:
         if self._time_s is None or time_s - self._time_s > self.settings.reset_s:
             self._points, self._last, self._speed = now.copy(), now.copy(), np.zeros_like(now)
             self._last_s = np.full((len(now), 1), time_s)
+            self._sure_s = self._last_s.copy()
             self._known = self._trust(now, scores)
         elif time_s > self._time_s:
             self._step(now, time_s, self._trust(now, scores), scale)
@@ -113,18 +117,28 @@ class OneEuroFilter:
     def _step(self, points: NDArray[np.float64], time_s: float, trust: NDArray[np.float64], scale: float) -> None:
         assert self._time_s is not None
         settings, dt = self.settings, time_s - self._time_s
+        self._forget(points, time_s)
         # the speed of the raw samples, as in the paper's own code; it is as doubtful as either of its samples
         way, way_s = points - self._last, time_s - self._last_s
         speed = way / way_s
         self._speed += self._known * trust * smoothing_gain(settings.speed_cutoff, dt) * (speed - self._speed)
         pace = scale * np.linalg.norm(self._speed, axis=1, keepdims=True)
         gain = smoothing_gain(settings.min_cutoff + settings.beta * pace, dt)
-        # what began with a doubtful sample goes to the first sure one at once
-        self._points = self._points + trust * (1 - self._known * (1 - gain)) * (points - self._points)
+        # what began with a doubtful sample, or was hidden for long, goes to the first surer one at once
+        surer = 1 - np.divide(self._known, trust, out=np.ones_like(trust), where=trust > self._known)
+        share = np.maximum(trust * (1 - self._known * (1 - gain)), surer)
+        self._points = self._points + share * (points - self._points)
         # nor does the next speed count from a doubtful sample, but from the place and time of surer ones before it
         best = np.maximum(self._known, trust)
         share = np.divide(trust, best, out=np.zeros_like(best), where=best > 0)
+        self._sure_s = np.where(2 * trust >= self._known, time_s, self._sure_s)
         self._last, self._last_s, self._known = self._last + share * way, self._last_s + share * way_s, best
+
+    def _forget(self, points: NDArray[np.float64], time_s: float) -> None:
+        """Start keypoints anew that were doubtful for long, else they would be drawn in from where they once were."""
+        old = time_s - self._sure_s > self.settings.reset_s
+        self._points, self._last = np.where(old, points, self._points), np.where(old, points, self._last)
+        self._speed, self._known = np.where(old, 0, self._speed), np.where(old, 0, self._known)
 
     def moved(self, factor: NDArray[np.float64]) -> None:
         """The frame was scaled by `factor` (2,) x, y: what is remembered is scaled with it."""

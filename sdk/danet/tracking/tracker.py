@@ -154,9 +154,11 @@ class Tracker:
                 "Tracker for another source"
             )
         self._fit_to(frame_size)
+        gap = time_s - self._time_s if isfinite(self._time_s) else 0.0
+        self._interval_s = self._interval_s or gap  # of the second frame nothing else is known
         keep = self._kept_for()
         self._tracks = [track for track in self._tracks if track.unseen_s(time_s) <= keep]
-        self._interval_s = time_s - self._time_s if isfinite(self._time_s) else 0.0
+        self._interval_s = gap
         self._time_s = time_s
         self._since_detection = (self._since_detection or 0) + 1
         followed = [track for track in self._tracks if not track.lost]
@@ -228,20 +230,28 @@ class Tracker:
         if len(poses) != len(self._crops):
             raise InputError(f"{len(poses)} poses for {len(self._crops)} boxes; pass what `infer` gave for `boxes`")
         sightings = self._sightings(poses)
+        lost_before = [track for track in self._tracks if track.lost]
         seen = self._matched(sightings)
         for track in self._tracks:
             if not track.lost and track not in seen.values():
                 track.lost = self._asked = True
         for row, track in seen.items():
             track.see(sightings[row])
-        self._tracks = [track for track in self._tracks if not track.lost or track.id is not None]
+        # whoever is lost before it has an id: of a walker's speed two sightings far apart say nothing yet, so the
+        # detector's next look decides
+        given_up = [] if self._since_detection else [track for track in lost_before if track.id is None]
+        self._tracks = [track for track in self._tracks if not (track.lost and track in given_up)]
         seen |= self._started(sightings, seen)
         self._crops = []
         return self._returned(poses, {row: seen[row] for row in sorted(seen, key=lambda row: seen[row].id or inf)})
 
     def _sightings(self, poses: Poses) -> dict[int, Sighting]:
         """The usable poses, by row."""
-        sure = (poses.scores >= self.settings.keypoint_score) & np.isfinite(poses.keypoints).all(2)
+        finite = np.asarray(np.isfinite(poses.keypoints).all(2))
+        sure = (poses.scores >= self.settings.keypoint_score) & finite
+        middles = ((poses.boxes[:, :2] + poses.boxes[:, 2:]) / 2)[:, None]
+        points = np.where(finite[..., None], poses.keypoints, middles).astype(np.float64)
+        scores = np.where(finite, poses.scores, 0).astype(np.float64)
         keypoints = poses.keypoints.shape[1]
         if keypoints < LEAST_KEYPOINTS:
             raise InputError(f"poses of {keypoints} keypoints, expected {LEAST_KEYPOINTS} or more to follow persons by")
@@ -251,8 +261,8 @@ class Tracker:
         usable = enough & (poses.person_scores >= ease * self.settings.pose_score)
         return {
             int(row): Sighting(
-                poses.keypoints[row].astype(np.float64),
-                poses.scores[row].astype(np.float64),
+                points[row],
+                scores[row],
                 sure[row],
                 self._time_s,
                 self._crops[row].detected,
@@ -321,9 +331,10 @@ class Tracker:
                 track.id = self._last_id
         rows = [row for row, track in seen.items() if track.id is not None]
         chosen = poses[rows]
+        smooth = np.array([points[row] for row in rows], np.float32).reshape(chosen.keypoints.shape)
         return replace(
             chosen,
-            keypoints=np.array([points[row] for row in rows], np.float32).reshape(chosen.keypoints.shape),
+            keypoints=np.where(np.isfinite(chosen.keypoints).all(2, keepdims=True), smooth, chosen.keypoints),
             boxes=np.array([seen[row].box for row in rows], np.float32).reshape(-1, 4),
             ids=np.array([seen[row].id for row in rows], np.int64),
         )

@@ -11,6 +11,8 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Any, Protocol, TypeVar
 
+import cv2
+
 from danet.errors import InputError
 
 FAILING_S = 1.0
@@ -125,6 +127,9 @@ class CaptureThread(threading.Thread):
             self._listener.failed(self, error)
             return False
         try:
+            if isinstance(capture, cv2.VideoCapture) and not capture.isOpened():  # its constructor raises nothing
+                self._listener.failed(self, ConnectionError("it could not be opened"))
+                return False
             self._listener.connected(self)
             return self._read_all(capture)
         finally:

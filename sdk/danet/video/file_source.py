@@ -54,6 +54,8 @@ class FileSource:
         address = str(location) if "://" in str(location) else None
         self.name = without_password(address) if address else str(location)
         self._path = None if address else Path(location).absolute()
+        self.paths = (self._path,) if self._path else ()
+        """What is read on this machine."""
         self._address = address
         self._lock = threading.Lock()
         self._closed = False
@@ -72,7 +74,7 @@ class FileSource:
         if self._address is not None:
             return open_address(self._address, READ_S)
         assert self._path is not None
-        size = _size(Path(self.name))
+        size = _size(self._path, self.name)
         if self._path.suffix.lower() not in PLAYLISTS and is_playlist(self._path):
             raise SourceError(
                 f"{self.name}: no video but a playlist, which names other files; give it a suffix that says so "
@@ -210,19 +212,20 @@ class FileSource:
         self.close()
 
 
-def _size(path: Path) -> int:
+def _size(path: Path, name: str) -> int:
+    """Bytes of a file, which messages call `name`."""
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
-            raise SourceError(f"{path}: a folder, not a video file")
+            raise SourceError(f"{name}: a folder, not a video file")
         if not stat.S_ISREG(status.st_mode):  # opening a FIFO would wait for its writer
-            raise SourceError(f"{path}: not a regular file; a video is read more than once, so save it to one")
+            raise SourceError(f"{name}: not a regular file; a video is read more than once, so save it to one")
         with path.open("rb"):
             pass
     except FileNotFoundError as error:
-        raise SourceError(f"{path}: no such file") from error
+        raise SourceError(f"{name}: no such file") from error
     except (OSError, ValueError) as error:
-        raise SourceError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        raise SourceError(f"{name}: {getattr(error, 'strerror', None) or error}") from error
     if status.st_size == 0:
-        raise SourceError(f"{path}: an empty file, not a video")
+        raise SourceError(f"{name}: an empty file, not a video")
     return status.st_size

@@ -38,7 +38,8 @@ class FolderSource:
         """Pictures so far that could not be read."""
         self.notes: tuple[str, ...] = ()
         """The first of them and why, for people to read."""
-        self._paths = tuple(paths)
+        self.paths = tuple(paths)
+        """What is read."""
         self._interval = 1 / fps
         self._closed = False
 
@@ -49,7 +50,7 @@ class FolderSource:
             SourceError: none of the pictures can be read.
         """
         self.corrupt, self.notes = 0, ()
-        for index, path in enumerate(self._paths):
+        for index, path in enumerate(self.paths):
             if self._closed:
                 return
             try:
@@ -58,7 +59,7 @@ class FolderSource:
                 self._broken(f"{error}; skipped")
                 continue
             yield Frame(image, index, index * self._interval, path.name)
-        if self.corrupt == len(self._paths):
+        if self.corrupt == len(self.paths):
             first = "".join(self.notes[:1])
             raise SourceError(f"{self.name}: none of {self.corrupt} pictures can be read; the first: {first}")
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from danet.errors import InputError
+from danet.files import is_pipe_or_device
 from danet.video.result import FramePoses
 
 
@@ -23,7 +24,7 @@ class JsonLinesWriter:
     always whole lines but for that one: a line that cannot be written to its end is taken back.
 
     Args:
-        path: written anew; "-" is standard output.
+        path: written anew; "-" is standard output. A pipe or a device such as /dev/stdout is appended to.
 
     A context manager.
 
@@ -36,13 +37,14 @@ class JsonLinesWriter:
         self.path = None if str(path) == "-" else Path(path)
         self.lines = 0
         """Written so far."""
-        self._end = 0
         self._file: FileIO | None = None
         if self.path is not None:
             if self.path.is_dir():
                 raise InputError(f"{self.path} is a folder, expected a file to write JSON Lines to, or - for stdout")
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = FileIO(self.path, "w")  # without a buffer: each line goes out at once, and fails at once
+            # /dev/stdout may be a file that others have written to
+            mode = "a" if is_pipe_or_device(self.path) else "w"
+            self._file = FileIO(self.path, mode)  # without a buffer: each line goes out at once, and fails at once
         self._closed = False
 
     def write(self, result: FramePoses) -> None:
@@ -66,18 +68,17 @@ class JsonLinesWriter:
         self.lines += 1
 
     def _append(self, file: FileIO, line: bytes) -> None:
-        rest = memoryview(line)
+        rest, end = memoryview(line), os.fstat(file.fileno()).st_size
         try:
             while rest:
                 rest = rest[file.write(rest) or 0 :]  # a full disk takes a part first, and fails at the next
         except BaseException as error:  # Ctrl-C as well
             with suppress(OSError):  # /dev/full and pipes cannot be cut
-                file.seek(self._end)
+                file.seek(end)
                 file.truncate()
             if isinstance(error, OSError):
                 raise OSError(error.errno, os.strerror(error.errno or 0), str(self.path)) from error
             raise
-        self._end += len(line)
 
     def close(self) -> None:
         """Close the file. Closing twice does no harm."""

@@ -32,20 +32,21 @@ class LoopedSource:
         Raises:
             SourceError: the source cannot be read, or gave nothing in a round.
         """
-        index, time_s = 0, 0.0
+        end: tuple[int, float] | None = None
         while not self._closed:
-            last: Frame | None = None
+            index, time_s, last = 0, 0.0, None
             interval = 1 / (self.fps or 25)
             for frame in self._source:
                 if last is not None:
                     interval = frame.time_s - last.time_s
+                elif end is not None:  # a source of the user's own need not begin at 0
+                    index, time_s = end[0] - frame.index, end[1] - frame.time_s
                 last = frame
                 yield replace(frame, index=index + frame.index, time_s=time_s + frame.time_s)
             if last is None and not self._closed:
                 raise SourceError(f"{self.name}: gave no frame, so there is nothing to repeat")
             if last is not None:
-                index += last.index + 1
-                time_s += last.time_s + interval
+                end = index + last.index + 1, time_s + last.time_s + interval
 
     def close(self) -> None:
         """Free the source; iterations end."""

@@ -23,10 +23,9 @@ from danet.video.file_source import FINITE_SCHEMES, FileSource
 from danet.video.folder_source import PICTURE_FPS, FolderSource, is_picture, natural_key, pictures_in
 from danet.video.frame import Source
 from danet.video.iterable_source import IterableSource
-from danet.video.latest_reader import LatestFrameReader
 from danet.video.looped_source import LoopedSource
 from danet.video.opencv_capture import without_password
-from danet.video.paced_capture import PacedCapture
+from danet.video.paced_capture import PacedReader
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 """Two letters at least: C:// is a drive."""
@@ -74,11 +73,16 @@ def open_source(
 
 def _opened(source: Any, live: bool | None, fps: float | None, limits: Limits | None) -> Source:
     if isinstance(source, Source):
+        if fps is not None:
+            raise InputError(f"fps={fps:g} is for pictures and arrays; {source.name} has time stamps of its own")
+        _refuse_limits(limits, live, source.name)
         return source
     device = _device(source)
     if device is None and isinstance(source, str | os.PathLike) and not _is_address(source):
-        return _local(Path(source), fps)
+        _refuse_limits(limits, live, "a file or pictures")
+        return _local(source, fps)
     if device is None and not isinstance(source, str):
+        _refuse_limits(limits, live, "an iterable")
         return _iterable(source, fps)
     if fps is not None:
         raise InputError(f"fps={fps:g} is for pictures and arrays; a camera or stream is timed by the clock")
@@ -87,6 +91,11 @@ def _opened(source: Any, live: bool | None, fps: float | None, limits: Limits | 
     if live is False:
         raise InputError(f"camera {device} with live=False: a camera does not wait for whoever reads it")
     return open_camera(device, limits)
+
+
+def _refuse_limits(limits: Limits | None, live: bool | None, what: str) -> None:
+    if limits is not None and not live:
+        raise InputError(f"limits are times of a camera or stream, which {what} has no use for; leave them out")
 
 
 def _device(source: Any) -> int | str | None:
@@ -134,7 +143,17 @@ def _address(address: str, live: bool | None, limits: Limits | None) -> Source:
     return FileSource(address) if live is False else open_stream(address, limits)
 
 
-def _local(path: Path, fps: float | None) -> Source:
+def _local(source: str | os.PathLike[str], fps: float | None) -> Source:
+    if not os.fspath(source):  # a variable of the shell that is not set; Path("") is the current folder
+        raise InputError("an empty name as a source, expected a file's or a folder's (. is the current one)")
+    path = Path(source)
+    try:
+        return _at(path, fps)
+    except OSError as error:  # pathlib raises those of a folder that may not be searched, and of a name too long
+        raise SourceError(f"{path}: {error.strerror or error}") from error
+
+
+def _at(path: Path, fps: float | None) -> Source:
     rate = fps or PICTURE_FPS
     if path.is_dir():
         return FolderSource(pictures_in(path), rate, str(path))
@@ -173,4 +192,4 @@ def _iterable(source: Any, fps: float | None) -> Source:
 def _like_a_camera(source: Source, limits: Limits) -> Source:
     # nothing can hang or come back here, and pictures may be far apart
     patient = replace(limits, stall_s=math.inf, give_up_s=math.inf)
-    return LatestFrameReader(lambda: PacedCapture(source), name=source.name, fps=source.fps, limits=patient)
+    return PacedReader(source, patient)

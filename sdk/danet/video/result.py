@@ -32,8 +32,8 @@ class FramePoses:
         """Frame index, time stamp in seconds, size in pixels, and the persons as `Poses.to_dict` gives them."""
         height, width = self.frame.image.shape[:2]
         content = {
-            "frame": self.frame.index,
-            "time_s": round(self.frame.time_s, 6),
+            "frame": int(self.frame.index),  # NumPy's numbers, which JSON does not take, come from sources of others
+            "time_s": round(float(self.frame.time_s), 6),
             "width": width,
             "height": height,
         }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from danet.detectors.letterbox import fitted
 from danet.errors import InputError
+from danet.files import NAME_LENGTH
 from danet.frame import as_bgr
 from danet.video.encoder import Encoder, choose_encoder
 
@@ -69,13 +70,13 @@ class VideoWriter:
         if self.path.is_dir():
             raise InputError(f"{self.path} is a folder, expected a video file to write")
         self._module, self._codec = choose_encoder(self.path, backend)
-        self._size, self._fps, self._threads, self._reserve = size, fps, threads, reserve_bytes
+        self._size, self._fps, self._threads, self._reserve = size, float(fps), threads, reserve_bytes
         self.frames = 0
         """Taken so far."""
         self._first_s, self._last_s = 0.0, -math.inf
         self._encoder: Encoder | None = None
         self._closed = False
-        name = f".{self.path.stem}.{secrets.token_hex(4)}{self.path.suffix}"
+        name = f".{self.path.stem[:NAME_LENGTH]}.{secrets.token_hex(4)}{self.path.suffix}"
         # absolute: of a relative name FFmpeg takes what is before the first colon for a protocol
         self._temporary = self.path.absolute().with_name(name)
         with _named(self.path):

@@ -111,7 +111,20 @@ def test_the_source_is_not_written_over(danet: Danet, video: Path) -> None:
     before = video.read_bytes()
     assert "is the source itself" in danet("video", "danet72", video, "--out", video).error()
     assert "is the source itself" in danet("video", "danet72", video, "--jsonl", video).error()
+    address = f"file://{video}"
+    for option in ("--out", "--jsonl"):
+        assert "is read; write to another file" in danet("video", "danet72", address, option, video).error()
     assert video.read_bytes() == before
+
+
+def test_pictures_of_the_source_are_not_written_over(danet: Danet, tmp_path: Path) -> None:
+    picture = tmp_path / "1.png"
+    cv2.imwrite(str(picture), np.zeros((48, 64, 3), np.uint8))
+    before = picture.read_bytes()
+    for source in (tmp_path, tmp_path / "*.png"):
+        done = danet("video", "null", source, "--backend", "null", "--detector", "none", "--jsonl", picture)
+        assert f"{picture} is read; write to another file" in done.error()
+    assert picture.read_bytes() == before
 
 
 def test_outputs_that_cannot_be_both(danet: Danet, video: Path, tmp_path: Path) -> None:

@@ -157,3 +157,27 @@ def test_a_doubtful_start_counts_for_nothing() -> None:
     started = [one(point, t, np.array([0.0 if t == 0 else 1.0])) for point, t in zip(seen, times, strict=True)]
     expected = [sure(point, t, np.array([1.0])) for point, t in zip(seen[1:], times[1:], strict=True)]
     np.testing.assert_allclose(started[1:], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("hidden_score", [0.0, 0.005, 0.02])
+@pytest.mark.parametrize("score", [0.3, 0.5, 1.0])
+def test_what_was_hidden_for_long_comes_back_where_it_is(hidden_score: float, score: float) -> None:
+    """A walker's ankle, below the picture's edge for 3 seconds: no limb is drawn across the picture after it."""
+    one, speed = OneEuroFilter(OneEuroSettings(reset_s=1.0)), 150.0
+    lags = []
+    for index in range(150):
+        time_s = index / 25
+        hidden = 25 <= index < 100
+        point = np.array([[speed * time_s, 10.0]])
+        x = one(point, time_s, np.array([hidden_score if hidden else score if index >= 100 else 1.0]))[0, 0]
+        lags.append(speed * time_s - x)
+    assert max(np.abs(lags[100:])) < 30  # a fifth of a second's way; before it went on from where it was, 450 px away
+
+
+def test_one_outlier_of_a_doubtful_keypoint_moves_it_as_little_as_before() -> None:
+    """What is known is not given up for a sample that is less sure, until `reset_s` has gone by."""
+    one = OneEuroFilter()
+    for index in range(20):
+        x = one(np.zeros((1, 2)), index / 25, np.array([1.0]))
+    x = one(np.full((1, 2), 100.0), 20 / 25, np.array([0.05]))
+    assert abs(float(x[0, 0])) < 10

@@ -350,3 +350,63 @@ def test_poses_of_other_boxes(world: World, person: Person) -> None:
 def test_bad_settings(bad: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(bad))):
         TrackerSettings(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("fps", "heights"), [(2, 0.5), (3, 0.8), (4, 0.8), (5, 1.2), (6, 1.2)])
+@pytest.mark.parametrize("every", [1, 10])
+def test_a_walker_at_a_low_frame_rate(world: World, person: Person, fps: int, heights: float, every: int) -> None:
+    """Between two frames it goes farther than a pose without a speed is looked for."""
+    tracker, ids = Tracker(TrackerSettings(detect_every=every)), []
+    for index in range(30):
+        world.persons = {1: person(100 + 168 * heights * index / fps, 240)}
+        time_s = index / fps
+        found = world.detect() if tracker.detection_due_at(time_s) else None
+        poses = tracker.update(world.infer(tracker.boxes((480, 8000), time_s, found)))
+        assert poses.ids is not None
+        ids.append(poses.ids.tolist())
+    assert [one for one in ids if one] == [[1]] * len([one for one in ids if one])
+    assert sum(map(bool, ids)) >= 26
+    assert all(ids[4:])
+
+
+def test_a_false_sighting_is_given_up_at_the_detectors_next_look(world: World, person: Person) -> None:
+    tracker = Tracker()
+    world.persons = {1: person(300, 240)}
+    step(tracker, world, 0)
+    world.persons = {}
+    for index in range(1, 4):
+        assert len(step(tracker, world, index)) == 0
+    assert tracker._tracks == []
+
+
+@pytest.mark.parametrize("fps", [0.2, 0.4, 0.5, 1.0])
+def test_who_stands_is_returned_from_the_second_sighting_on(world: World, person: Person, fps: float) -> None:
+    tracker = Tracker()
+    world.persons = {1: person(300, 240)}
+    counts = []
+    for index in range(4):
+        found = world.detect() if tracker.detection_due_at(index / fps) else None
+        counts.append(len(tracker.update(world.infer(tracker.boxes(SIZE, index / fps, found)))))
+    assert counts == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("smoothing", [OneEuroSettings(), None])
+def test_keypoints_that_are_not_finite_cost_nobody_else(
+    world: World, person: Person, smoothing: OneEuroSettings | None
+) -> None:
+    """Poses of others' networks: the keypoint stays what it is, and comes back where it is."""
+    world.persons = {1: person(150, 240), 2: person(450, 240)}
+    tracker = Tracker(smoothing=smoothing)
+    for index in range(8):
+        poses = world.infer(tracker.boxes(SIZE, index / FPS, world.detect()))
+        broken = index in (0, 3, 4)
+        if broken:
+            poses.keypoints[poses.keypoints[:, 0, 0].argmin(), 9] = np.nan
+        found = tracker.update(poses)
+        assert len(found) == (2 if index else 0)
+        if index:
+            assert np.isnan(found.keypoints[1, 9]).all() == broken
+            whole = np.isfinite(found.keypoints).all(2)
+            assert whole.sum() == 34 - broken
+            true = np.stack([world.persons[2], world.persons[1]])  # the surer one was first
+            assert np.abs(found.keypoints - true)[whole].max() < 1e-3

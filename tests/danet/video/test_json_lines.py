@@ -3,7 +3,10 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +171,27 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     with JsonLinesWriter(path) as writer:
         writer.write(result(0, name=name))
     assert lines(path.read_text())[0]["name"] == name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /dev/stdout that leads to a file")
+def test_what_stdout_holds_stays(tmp_path: Path) -> None:
+    """`>> all.jsonl` with /dev/stdout as the path."""
+    path = tmp_path / "all.jsonl"
+    path.write_text('{"old": 1}\n')
+    code = (
+        "from tests.danet.video.test_json_lines import result\n"
+        "from danet.video.json_lines import JsonLinesWriter\n"
+        "with JsonLinesWriter('/dev/stdout') as writer:\n"
+        "    writer.write(result(0)); writer.write(result(1))\n"
+    )
+    with path.open("a") as target:
+        subprocess.run([sys.executable, "-c", code], stdout=target, check=True, timeout=60)
+    assert [one.get("old", one.get("frame")) for one in lines(path.read_text())] == [1, 0, 1]
+
+
+def test_numbers_of_numpy(tmp_path: Path) -> None:
+    one = result(3)
+    frame = Frame(one.frame.image, np.int64(3), np.float32(0.1))  # type: ignore[arg-type]
+    with JsonLinesWriter(tmp_path / "poses.jsonl") as writer:
+        writer.write(replace(one, frame=frame))
+    assert lines((tmp_path / "poses.jsonl").read_text())[0]["frame"] == 3

@@ -14,6 +14,7 @@ from queue import Queue
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from tests.concurrency.work import python
@@ -24,6 +25,7 @@ from danet.video.camera_source import open_stream
 from danet.video.capture_thread import Limits
 from danet.video.frame import Source
 from danet.video.latest_reader import MOST_HUNG, LatestFrameReader
+from danet.video.opencv_capture import quiet_opencv
 
 from .conftest import number_of, numbered
 
@@ -517,3 +519,9 @@ def test_limits_that_are_no_times(value: Any) -> None:
     for name in ("open_s", "stall_s", "give_up_s", "first_retry_s", "longest_retry_s"):
         with pytest.raises(InputError, match=f"{name} is .*, expected seconds above 0"):
             Limits(**{name: value})
+
+
+def test_a_capture_that_is_not_open_has_failed() -> None:
+    """cv2.VideoCapture raises nothing; the first connection is told of, a later one is no reconnection."""
+    with quiet_opencv(), pytest.raises(SourceError, match="connecting raised ConnectionError: it could not be opened"):
+        LatestFrameReader(lambda: cv2.VideoCapture("/nowhere/at/all.mp4"), limits=QUICK)

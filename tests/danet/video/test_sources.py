@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -20,6 +21,7 @@ import pytest
 
 from danet.errors import InputError, SourceError
 from danet.video import file_source
+from danet.video.capture_thread import Limits
 from danet.video.file_source import FileSource
 from danet.video.folder_source import FolderSource, natural_key
 from danet.video.frame import Frame, Source
@@ -380,3 +382,87 @@ def test_an_error_of_what_is_played_like_a_camera_is_raised() -> None:
     with pytest.raises(ValueError, match="no more film"):
         list(source)
     source.close()
+
+
+def test_a_recording_waits_for_its_first_look() -> None:
+    """Unlike a camera: a short one would be over before the model is loaded."""
+    source = open_source([numbered(index) for index in range(10)], live=True, fps=50)
+    time.sleep(0.4)
+    frames = list(source)
+    assert number_of(frames[0].image) == 0
+    assert frames[0].index == 0
+    assert len(frames) + source.dropped == 10
+    source.close()
+
+
+def test_a_recording_is_closed_before_its_next_frame_is_due() -> None:
+    for begun in (False, True):
+        source = open_source([numbered(0)] * 3, live=True, fps=0.05)
+        if begun:
+            next(iter(source))
+            time.sleep(0.1)  # by now its thread waits for the second one, 20 s away
+        threads = threading.active_count()
+        start = time.monotonic()
+        source.close()
+        assert time.monotonic() - start < 0.9  # `close` waits for its thread for up to 1 s
+        assert threading.active_count() < threads
+
+
+def test_frames_that_do_not_begin_at_0_go_on_when_repeated() -> None:
+    image = numbered(0)
+    frames = iter(open_source([Frame(image, 50, 100.0), Frame(image, 51, 100.5)], loop=True))
+    assert [(one.index, one.time_s) for one in (next(frames) for _ in range(5))] == [
+        (50, 100.0), (51, 100.5), (52, 101.0), (53, 101.5), (54, 102.0),
+    ]  # fmt: skip
+
+
+def test_a_relative_name_stays_that_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cv2(tmp_path / "a.avi", 3, "MJPG")
+    monkeypatch.chdir(tmp_path)
+    source = open_source("a.avi")
+    assert len(list(source)) == 3
+    monkeypatch.chdir("/")
+    assert len(list(source)) == 3
+    assert source.name == "a.avi"
+
+
+def test_options_that_would_do_nothing(tmp_path: Path) -> None:
+    source = open_source([numbered(0)])
+    with pytest.raises(InputError, match="fps=7 is for pictures and arrays; list has time stamps"):
+        open_source(source, fps=7)
+    path = write_cv2(tmp_path / "a.avi", 3, "MJPG")
+    for one in (source, path, tmp_path / "*.png", [numbered(0)]):
+        with pytest.raises(InputError, match="limits are times of a camera or stream"):
+            open_source(one, limits=Limits())
+    open_source(path, live=True, limits=Limits()).close()
+
+
+def test_an_empty_name() -> None:
+    """Of a variable of the shell that is not set; as a path it would be the current folder."""
+    with pytest.raises(InputError, match="an empty name as a source"):
+        open_source("")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="gives its rights up, which needs root")
+def test_a_folder_that_may_not_be_searched(tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    code = (
+        "import os, sys\n"
+        "from danet.errors import SourceError\n"
+        "from danet.video.opening import open_source\n"
+        "os.setuid(65534)\n"
+        "for name in ('a.mp4', 'folder', '*.png'):\n"
+        "    try:\n"
+        "        open_source(os.path.join(sys.argv[1], name))\n"
+        "    except SourceError as error:\n"
+        "        print(error)\n"
+    )
+    os.chmod(tmp_path, 0o755)  # noqa: PTH101 -- pytest's own folders are above it
+    done = subprocess.run([sys.executable, "-c", code, private], capture_output=True, text=True, timeout=60)
+    assert done.stdout.count("Permission denied") + done.stdout.count("no file has such a name") == 3, done
+
+
+def test_a_name_that_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="File name too long"):
+        open_source(tmp_path / ("n" * 300))

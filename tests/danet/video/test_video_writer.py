@@ -360,3 +360,12 @@ def test_handles_and_threads_are_given_back(tmp_path: Path) -> None:
         run()
     assert threading.active_count() <= threads
     assert open_handles() <= handles
+
+
+@pytest.mark.parametrize(("backend", "suffix"), WAYS)
+def test_a_rate_of_numpy_and_a_long_name(backend: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / ("n" * (250 - len(suffix)) + suffix)
+    with VideoWriter(path, fps=np.float32(25), backend=backend) as writer:  # type: ignore[arg-type]
+        for index in range(3):
+            writer.write(numbered(index))
+    assert len(list(FileSource(path))) == 3
