@@ -53,6 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     before, ids = finished(part), numbered(args.folder)
     left = [name for name in ids if name not in before]
     detector = open_detector(args.detector)
+    part.parent.mkdir(parents=True, exist_ok=True)
     with PoseEstimator(args.model) as estimator, part.open("a", buffering=1) as lines:
         for name in track(left, f"{len(before)} done before"):
             try:

@@ -25,17 +25,19 @@ DOWN, UP = 150.0, 160.0
 def knee_angle(person: Poses, least_score: float = 0.1) -> float | None:
     """Degrees between thigh and shin of the knee that is bent more; 180 is straight. None: no leg is seen.
 
-    From half the side one leg often looks straighter than it is; the other one tells.
+    From half the side one leg often looks straighter than it is; the other one tells. A leg that is not seen does not:
+    its keypoints may lie anywhere.
     """
-    angles, seen = [], False
+    angles = []
     for side in ("left", "right"):
         joints = [person.names.index(f"{side}_{joint}") for joint in ("hip", "knee", "ankle")]
+        if person.scores[0, joints].min() < least_score:
+            continue
         hip, knee, ankle = person.keypoints[0, joints].astype(float)
         thigh, shin = hip - knee, ankle - knee
         turn = np.degrees(np.arctan2(thigh[0] * shin[1] - thigh[1] * shin[0], thigh @ shin))
         angles.append(abs(float(turn)))
-        seen = seen or person.scores[0, joints].min() >= least_score
-    return min(angles) if seen else None
+    return min(angles) if angles else None
 
 
 @dataclass

@@ -11,6 +11,7 @@ from danet.errors import DanetError, InputError, MissingExtraError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec, Precision, Refinement
 from danet.tuning.settings import Settings
+from danet_benchmarks.report.paper import PAPER_PRESETS
 from danet_benchmarks.request import DataChoice
 from danet_benchmarks.results import Accuracy
 from danet_benchmarks.worker import Tell
@@ -117,7 +118,7 @@ class Evaluator:
             ar=figures.ar,
             reference_ap=reference.evaluation.figures.ap if reference else None,
             recorded_ap=recorded_ap(spec, evaluation),
-            paper_ap=row.ap if row else None,
+            paper_ap=row.ap if row and spec.preset in PAPER_PRESETS else None,  # the zoo's files are others
             distance_px=difference(run, reference).distance_px if reference else None,
         )
         return Judged(accuracy, reason)

@@ -12,6 +12,7 @@ from pathlib import Path
 from danet.commands.console import human
 from danet.cpu import read_cpu
 from danet.errors import InputError, MissingExtraError
+from danet.scenes.scene import MAX_PERSONS
 from danet_benchmarks.ledger import Ledger
 from danet_benchmarks.plan import DEFAULT, FRAME_PERSONS, FRAME_SIZE, FULL, QUICK, Plan
 from danet_benchmarks.report.compare import compare
@@ -23,6 +24,7 @@ from danet_benchmarks.request import PARTS, DataChoice, Grid, Request
 from danet_benchmarks.results import Report
 from danet_benchmarks.run import run_benchmark
 from danet_benchmarks.watch import Bar
+from danet_evaluation.coco import annotation_file
 
 RESULTS = Path("benchmarks/results")
 DONE, FAILED = 0, 1
@@ -60,14 +62,19 @@ def request_of(options: argparse.Namespace) -> Request:
     """The options as a request.
 
     Raises:
-        InputError: a data folder that is not there, or boxes without the data that they belong to.
+        InputError: a data folder, split or file that is not there, boxes without the data that they belong to, or too
+            many persons.
     """
     plan = plan_of(options)
     if options.data and not options.data.is_dir():
         raise InputError(f"{options.data}: no such folder")
     if options.detections and not options.data:
         raise InputError("--detections goes with the --data that they were made on")
-    for path in (*options.checkpoint, *options.foreign):
+    if options.data and options.only != "speed":
+        annotation_file(options.data, options.split or "val")
+    if (most := max(options.persons or (), default=0)) > MAX_PERSONS:
+        raise InputError(f"--persons {most}, expected {MAX_PERSONS} at most: the persons of a rendered frame")
+    for path in (*options.checkpoint, *options.foreign, *([options.detections] if options.detections else [])):
         if not path.is_file():
             raise InputError(f"{path}: no such file")
     return Request(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
 from danet.commands.option_types import not_negative, not_negative_whole, positive
+from danet.commands.outputs import output, refuse_over
+from danet.embedded import embedded_model
 from danet.errors import MissingExtraError
-from danet.files import refuse_folder
 
 if TYPE_CHECKING:
     from danet_calibration.gate import Told
@@ -50,8 +51,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--limit", metavar="N", type=positive, help="measure on the first pictures with N persons")
     parser.add_argument("--sensitivity", metavar="DIR", type=Path, help="also report what each group of layers costs")
-    parser.add_argument("--report", metavar="FILE", help="write the report as JSON; also where nothing passes")
-    parser.add_argument("--json", metavar="OUT", help="the same; - for stdout")
+    parser.add_argument(
+        "--report", metavar="FILE", type=output, help="write the report as JSON; also where nothing passes"
+    )
+    parser.add_argument("--json", metavar="OUT", type=output, help="the same; - for stdout")
 
 
 def _drop(text: str) -> float:
@@ -69,8 +72,7 @@ def _run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet quantize", "calibrate", error.name or "nncf") from error
     for target in (options.report, options.json):
-        if target and target != "-":
-            refuse_folder(Path(target))
+        refuse_over(target, (embedded_model(options.model) or options.model, options.boxes))
     with progress_bar() as bar:
         report = quantize(_request(options), Watch(bar, options.minutes), tell_attempts)
     print_report(report)

@@ -218,7 +218,9 @@ def _shared(used: Sequence[Path], validation: KeypointDataset) -> list[tuple[Pat
     measured = _files(validation)
     sizes = {path.stat().st_size for path in used if path.is_file()}
     alike = [path for path in measured if path.is_file() and path.stat().st_size in sizes]
-    known = {_digest(path): path for path in alike} if alike else {}
+    if not alike:
+        return []
+    known = {_digest(path): path for path in alike}
     return [(path, known[digest]) for path in used if path.is_file() and (digest := _digest(path)) in known]
 
 
@@ -228,7 +230,8 @@ def _files(dataset: KeypointDataset) -> list[Path]:
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def dataset_digest(dataset: KeypointDataset) -> str:

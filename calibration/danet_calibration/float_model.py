@@ -11,7 +11,7 @@ from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
 from danet.embedded import embedded_model, embedded_names
 from danet.errors import InputError, ModelFileError, ModelSpecError
-from danet.model_files import model_sha256
+from danet.model_files import files_state, model_sha256
 from danet.model_spec import ModelSpec
 from danet_calibration.formats import Format
 from danet_converters.export import choose_targets, export
@@ -38,7 +38,7 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
         scratch: where a checkpoint is exported to.
 
     Raises:
-        ModelFileError: missing or damaged, or an unknown name.
+        ModelFileError: missing or damaged, an unknown name, or changed meanwhile.
         InputError: a file that this format is not made from, or one that is quantized already.
         ModelSpecError: a file without a spec.
         ParityError: the export of the checkpoint differs from it.
@@ -48,6 +48,7 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
         raise ModelFileError(
             f"no embedded model named {model!r}; there is {', '.join(embedded_names())}; or give a file"
         )
+    state = files_state(given)
     if path.suffix.lower() in CHECKPOINTS:
         path = export(path, choose_targets([wanted.name], ["fp32"])[0], scratch).path
     if path.suffix.lower() not in wanted.reads:
@@ -73,7 +74,10 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
             f"{model} takes batches of {', '.join(map(str, loaded.batch_sizes))} alone, expected of 1 or any; "
             "export its checkpoint with danet convert"
         )
-    return FloatModel(path, loaded.spec, model_sha256(given))
+    digest = model_sha256(given)
+    if files_state(given) != state:  # what is kept of these weights must not be taken for that of others
+        raise ModelFileError(f"{model} was changed while it was read; does a training go on? Quantize a copy")
+    return FloatModel(path, loaded.spec, digest)
 
 
 def _keeps_weights_elsewhere(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import count
 from pathlib import Path
 
 import onnx
@@ -14,6 +15,11 @@ from danet.model_spec import SPEC_KEY, ModelSpec
 def read_onnx(path: Path) -> onnx.ModelProto:
     """A float ONNX file, which ONNX Runtime has opened before, as NNCF takes it."""
     prepared: onnx.ModelProto = apply_preprocess_passes(onnx.load(path))
+    taken = {node.name for node in prepared.graph.node}
+    for number, node in enumerate(prepared.graph.node):
+        if not node.name:  # ONNX asks for none, but scopes are lists of names
+            node.name = next(name for at in count(number) if (name := f"{node.op_type}_{at}") not in taken)
+            taken.add(node.name)
     return prepared
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from danet.cpu import read_cpu
-from danet.errors import InputError
+from danet.errors import InputError, ModelFileError
 from danet.files import refuse_folder, scratch_beside
 from danet_calibration.crops import CalibrationCrops, cut_crops
 from danet_calibration.data import Data, find_data, refuse_unusable
@@ -26,6 +25,9 @@ from danet_calibration.watch import BudgetSpentError, Watch, peak_memory
 from danet_calibration.workspace import FOLDER, Workspace
 from danet_converters.export import refuse_other_names
 from danet_evaluation.coco import KeypointDataset
+
+SCRATCH = "quantize"
+"""What is prepared beside the files to come is in a hidden folder of that name."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,11 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         OSError: a folder that cannot be written to, told before any work is done.
     """
     _refuse_unusable(request)
-    with tempfile.TemporaryDirectory(prefix="danet-quantize-") as folder:
-        scratch = Path(folder)
+    # beside the files to come: a temporary folder may be small memory, and nobody would tidy up after a kill
+    with scratch_beside(request.out / SCRATCH) as scratch:
         opened = {name: open_float(request.model, FORMATS[name], scratch / "float") for name in request.formats}
+        if len({model.digest for model in opened.values()}) > 1:
+            raise ModelFileError(f"{request.model} was changed between two formats; quantize a copy of it")
         targets = {name: _target(request, FORMATS[name], model) for name, model in opened.items()}
         data, crops = _data(request, next(iter(opened.values())), scratch, watch)
         workspace = Workspace(request.out / FOLDER)
@@ -150,7 +154,7 @@ def _refuse_unusable(request: Request) -> None:
 
 
 def _data(request: Request, model: FloatModel, scratch: Path, watch: Watch) -> tuple[Data, CalibrationCrops]:
-    persons = request.data.rendered_persons
+    persons = min(request.data.rendered_persons, request.data.limit or request.data.rendered_persons)
     data = find_data(request.data, watch.task("scenes", persons) if persons else lambda _: None)
     crops = cut_crops(data.chosen, model.spec, scratch / "crops", watch.task("crops", len(data.chosen)))
     return data, crops

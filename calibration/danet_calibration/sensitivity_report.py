@@ -67,7 +67,7 @@ def _time(value: float | None) -> str:
 
 
 def _about(job: Job, strategy: Strategy) -> str:
-    words = strategy.scope_alone().describe()
+    words = replace(strategy.scope_alone(), float_roles=(), float_groups=("all other groups",)).describe()
     about = (
         f"{job.float_model.spec.name}, {job.format.name}: each group quantized alone ({words}), "
         f"measured on {len(job.tuning.persons)} persons of {job.tuning.name}"
@@ -81,7 +81,7 @@ def _about(job: Job, strategy: Strategy) -> str:
 
 
 def _batch(job: Job) -> int:
-    return fixed_batch(job.graph) or BATCH
+    return fixed_batch(job.graph) or min(BATCH, len(job.calibration.crops))
 
 
 def _timed(job: Job, strategy: Strategy, costs: Sequence[GroupCost]) -> list[GroupCost]:

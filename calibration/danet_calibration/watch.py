@@ -52,8 +52,12 @@ class Watch:
 
         def advance(pieces: int) -> None:
             nonlocal left
+            if left <= 0:
+                return
             left -= pieces
-            self.bar.update(task, advance=pieces, visible=left > 0)
+            self.bar.update(task, advance=pieces)
+            if left <= 0:  # thousands of hidden ones would cost each redrawing
+                self.bar.remove_task(task)
 
         return advance
 

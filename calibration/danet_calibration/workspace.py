@@ -32,7 +32,7 @@ ISA_LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Environment variables that keep OpenVINO from instructions that the CPU has."""
 
 
-FORMAT = 4
+FORMAT = 5
 """One more with each change of what is computed from the same parts: of a graph's preparation, a decoder, a measure."""
 
 

@@ -79,6 +79,11 @@ def converted(network: nn.Module, spec: ModelSpec) -> bytes:
             text=True,
             check=False,
         )
+        if done.returncode < 0:
+            raise ConversionError(
+                f"litert-torch was ended by signal {-done.returncode} while it converted {spec.name}; by 9 the system "
+                "ends what it has no memory for: give it more, or convert on another machine"
+            )
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
             raise ConversionError(f"litert-torch cannot convert {spec.name}: {said[-1][:300]}")

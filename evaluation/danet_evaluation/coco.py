@@ -172,11 +172,21 @@ def load_split(folder: Path, split: str) -> KeypointDataset:
     Raises:
         InputError: no annotation file of that split, or not in COCO's keypoint format.
     """
+    found = annotation_file(folder, split)
+    name = f"{folder.resolve().name}/{found.stem}"
+    return replace(load_coco(found, _image_folders(folder, split)), name=name)
+
+
+def annotation_file(folder: Path, split: str) -> Path:
+    """Where a split's annotations are, as `load_split` looks for them.
+
+    Raises:
+        InputError: no annotation file of that split.
+    """
     candidates = [folder / pattern.format(split=split) for pattern in _SPLITS]
-    for annotation_file in candidates:
-        if annotation_file.is_file():
-            name = f"{folder.resolve().name}/{annotation_file.stem}"
-            return replace(load_coco(annotation_file, _image_folders(folder, split)), name=name)
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
     raise InputError(f"{folder}: no annotations of split {split!r}; looked for {', '.join(map(str, candidates))}")
 
 
@@ -303,8 +313,8 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
         raise ValueError(f"annotation {annotation['id']}: bbox or keypoints that are not finite in float32")
     if (np.abs(box) > MAX_COORDINATE).any():
         raise ValueError(f"annotation {annotation['id']}: bbox {annotation['bbox']}, expected within a million pixels")
-    if (np.abs(triples[:, 2]) > np.iinfo(np.int8).max).any():
-        raise ValueError(f"annotation {annotation['id']}: a visibility of {triples[:, 2].max()}, expected 0, 1 or 2")
+    if (odd := triples[~np.isin(triples[:, 2], (0, 1, 2)), 2]).size:  # such as the scores of a file of results
+        raise ValueError(f"annotation {annotation['id']}: a visibility of {odd[0]:g}, expected 0, 1 or 2")
     return Person(
         id=annotation["id"],
         image_id=annotation["image_id"],

@@ -125,9 +125,9 @@ def _require_coco_keypoints(by_visibility: bool, dataset: KeypointDataset) -> No
 
 def _require_writable(sheet: Path | None) -> None:
     """Refuse a sheet's name before minutes of work, not after."""
-    import cv2
+    from danet.commands.pictures import is_writable
 
-    if sheet and not cv2.haveImageWriter(utf8_name(str(sheet), InputError)):
+    if sheet and not is_writable(Path(utf8_name(str(sheet), InputError))):
         raise InputError(f"--sheet {sheet}: OpenCV cannot write pictures of that name; use .jpg or .png")
 
 

@@ -120,7 +120,7 @@ def recorded_ap(spec: ModelSpec, evaluation: Evaluation, used: ModelSpec | None 
         if metric.name == "AP"
         and _words(evaluation.data) <= _words(metric.data)
         and _persons(metric.data) in (None, evaluation.persons)
-        and _flip_test(metric.method) in (None, evaluation.protocol.flip_test)
+        and stated_flip_test(metric.method) in (None, evaluation.protocol.flip_test)
         and _same_boxes(metric.method, evaluation.protocol.boxes)
         and (_decoder(metric.method) or spec.decoder.refinement) == used.decoder.refinement
         and isclose(_padding(metric.method) or spec.box_padding, used.box_padding, rel_tol=1e-5)
@@ -137,7 +137,8 @@ def _persons(data: str) -> int | None:
     return int(stated[1]) if stated else None
 
 
-def _flip_test(method: str) -> bool | None:
+def stated_flip_test(method: str) -> bool | None:
+    """What a metric's method says of the flip test; None where it says nothing."""
     return "no flip test" not in method if "flip test" in method else None
 
 

@@ -84,13 +84,19 @@ def _truth(dataset: KeypointDataset) -> list[dict[str, Any]]:
         where = f"{dataset.name}: annotation {given.get('id')}"
         keypoints = _coordinates(given, where)
         area, box = given.get("area"), given.get("bbox")
-        sound = _finite([area]) and area >= 0 and isinstance(box, list) and len(box) == 4 and _finite(box)
-        if not sound:  # of an OKS that is NaN, COCOeval takes everything for right
+        # counted here: by a num_keypoints that is 0 beside labelled keypoints, COCOeval leaves the person out
+        crowd, labelled = int(given.get("iscrowd") or 0), sum(value > 0 for value in keypoints[2::3])
+        counts = labelled > 0 and not crowd
+        measured = _finite([area]) and (area > 0 or (area == 0 and not counts))
+        if not (measured and isinstance(box, list) and len(box) == 4 and _finite(box)):
+            # of an OKS that is NaN, COCOeval takes everything for right, and of an area of 0 all for wrong
             got = f"area {area!r} and bbox {box!r}"
-            raise InputError(f"{where}: {got}, expected pixels^2 and [x, y, width, height]; OKS is relative to them")
-        labelled = given.get("num_keypoints", sum(value > 0 for value in keypoints[2::3]))
+            raise InputError(
+                f"{where}: {got}, expected pixels^2 above 0 and [x, y, width, height]; OKS is relative to them (COCO's "
+                "area is that of the person's outline)"
+            )
         # shallow: COCOeval adds keys to the dict, and changes none of its values
-        derived = {"iscrowd": int(given.get("iscrowd") or 0), "num_keypoints": labelled}
+        derived = {"iscrowd": crowd, "num_keypoints": labelled}
         annotations.append({**given, **derived, "id": number, "category_id": _CATEGORY})
     return annotations
 

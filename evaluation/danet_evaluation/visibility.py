@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from danet_evaluation.coco import KeypointDataset
+from danet_evaluation.coco import KeypointDataset, is_usable
 from danet_evaluation.evaluate import without_nan
 from danet_evaluation.keypoint_ap import KeypointAP, keypoint_ap
 from danet_evaluation.predict import persons_by_image
@@ -98,7 +98,9 @@ def _persons_of(
     """The chosen persons of `persons_by_image` and their pictures; nobody else, since nobody else is predicted."""
     persons = [person for person, kept in zip(persons_by_image(dataset), chosen, strict=True) if kept]
     pictures = dataset.of_images({person.image_id for person in persons})
-    ids = {person.id for person in persons}
-    annotations: Sequence[dict[str, Any]] = pictures.content["annotations"]
-    content = {**pictures.content, "annotations": [change(one) for one in annotations if one["id"] in ids]}
-    return replace(pictures, persons=tuple(persons), content=content)
+    # by their order, which is the file's: the ids of some files begin anew on each picture
+    usable = [one for one in dataset.content["annotations"] if is_usable(one)]
+    kept = {id(person) for person in persons}
+    pairs = zip(dataset.persons, usable, strict=True)
+    annotations = [change(one) for person, one in pairs if id(person) in kept]
+    return replace(pictures, persons=tuple(persons), content={**pictures.content, "annotations": annotations})

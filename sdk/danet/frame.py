@@ -134,6 +134,9 @@ def outside(boxes: NDArray[np.float64], frame_size: tuple[int, int]) -> NDArray[
 def read_picture(path: Path) -> NDArray[np.uint8]:
     """A picture file as (H, W, 3) uint8 BGR, turned upright by its EXIF tag as viewers show it.
 
+    Not so AVIF, whose orientation OpenCV leaves alone: turn it before (Pillow's `ImageOps.exif_transpose`), or save
+    the pictures as JPEG.
+
     Raises:
         InputError: missing, unreadable, too large (see `danet.picture_file`), or no picture that OpenCV
             can decode.

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from danet.errors import InputError
 from danet_benchmarks import session
 from danet_benchmarks.command import COMMAND
 from danet_benchmarks.ledger import Ledger
@@ -21,6 +22,7 @@ from danet_benchmarks.plan import DEFAULT, FULL, QUICK
 from danet_benchmarks.report.json_form import load_report
 from danet_benchmarks.report.write import write_json, write_report
 from danet_benchmarks.results import Accuracy
+from danet_benchmarks.session import request_of
 
 from .conftest import TINY
 
@@ -102,11 +104,12 @@ def test_a_baseline_is_not_written_over(benchmark: Benchmark, tmp_path: Path, mo
 def test_nothing_measured_is_exit_status_1(benchmark: Benchmark, tmp_path: Path) -> None:
     assert benchmark("missing.xml", "--out", tmp_path / "out") == 1
     (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "val.json").write_text("{}")
     status = benchmark("nobody", "--backend", "null", "--data", tmp_path / "data", "--out", tmp_path / "no-data")
     assert status == 1
     report = load_report(tmp_path / "no-data" / "report.json")
     assert report.rows[0].speed is not None  # the speed is kept
-    assert report.notes[-1].startswith(f"no accuracy: {tmp_path / 'data'}: no annotations of split 'val'")
+    assert report.notes[-1].startswith(f"no accuracy: {tmp_path / 'data' / 'val.json'}: not in COCO's keypoint format")
 
 
 def test_interrupt_keeps_what_is_there(
@@ -155,14 +158,22 @@ def test_kill_keeps_what_was_saved(tmp_path: Path) -> None:
         (("--detections", "boxes.json"), "--detections goes with the --data"),
         (("--checkpoint", "gone.pt"), "gone.pt: no such file"),
         (("--foreign", "gone.onnx"), "gone.onnx: no such file"),
+        (("--data", ".", "--split", "vall"), r"no annotations of split 'vall'; looked for vall\.json"),
+        (("--data", ".", "--detections", "gone.json", "--split", "there"), "gone.json: no such file"),
         (("--baseline", "gone.json"), "gone.json"),
     ],
 )
-def test_wrong_files_are_named_at_once(arguments: tuple[str, ...], reason: str, benchmark: Benchmark) -> None:
-    from danet.errors import InputError
-
+def test_wrong_files_are_named_at_once(
+    arguments: tuple[str, ...], reason: str, benchmark: Benchmark, tmp_path: Path
+) -> None:
+    (tmp_path / "there.json").write_text("{}")
     with pytest.raises(InputError, match=reason):
         benchmark(*arguments)
+
+
+def test_too_many_persons_are_refused_at_once() -> None:
+    with pytest.raises(InputError, match="--persons 501, expected 500 at most"):
+        request_of(_options("--persons", 3, 501))
 
 
 @pytest.mark.parametrize(

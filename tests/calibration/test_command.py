@@ -167,3 +167,13 @@ def test_defaults_of_the_command_are_those_of_the_library() -> None:
 
     assert command.MAX_DROP == MAX_DROP
     assert (DataChoice().samples, DataChoice().rendered_persons) == (command.SAMPLES, command.RENDERED_PERSONS)
+
+
+def test_reports_are_not_written_over_what_is_read(danet_quantize: Command, tiny_ir: Path, tmp_path: Path) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text("{}")
+    for option in ("--report", "--json"):
+        for target in (tiny_ir, tiny_ir.with_suffix(".bin"), boxes):
+            done = danet_quantize(tiny_ir, "--data", tmp_path, "--boxes", boxes, option, target)
+            assert f"{target} is read; write to another file" in done.error()
+        assert danet_quantize(tiny_ir, option, "").status == 2

@@ -166,3 +166,9 @@ def test_boxes_that_nothing_would_be_done_with_are_refused(proven_folder: Path, 
 def test_a_seed_that_numpy_does_not_take() -> None:
     with pytest.raises(InputError, match="seed -1, expected 0 or more"):
         DataChoice(seed=-1)
+
+
+def test_nothing_is_read_where_nothing_can_be_shared(proven_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video of hours would be read whole."""
+    monkeypatch.setattr(data_module, "_digest", lambda path: pytest.fail(f"{path} was read"))
+    find_data(DataChoice(proven_folder / "images", samples=4, rendered=2))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,18 +19,22 @@ from danet.errors import InputError, ModelFileError, ModelSpecError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
 from danet_calibration import data as data_module
+from danet_calibration import float_model as float_model_module
 from danet_calibration import gate as gate_module
 from danet_calibration import job as job_module
 from danet_calibration import quantize as quantize_module
 from danet_calibration import workspace as workspace_module
 from danet_calibration.command import print_report
 from danet_calibration.data import Data, find_data
+from danet_calibration.formats import FORMATS
 from danet_calibration.gate import WrittenFileError
 from danet_calibration.job import Job
 from danet_calibration.quantize import Report
 from danet_calibration.results import Accuracy, Attempt
+from danet_calibration.roles import place
 from danet_calibration.strategy import Strategy
 from danet_calibration.workspace import FOLDER
+from danet_converters.export import choose_targets, export
 from danet_evaluation.coco import load_split
 from danet_evaluation.evaluate import run
 
@@ -448,3 +453,48 @@ def test_spec_that_does_not_come_back(
 def test_workspace_holds_no_model(proven_run: Report) -> None:
     kept = {path.suffix for path in (proven_run.request.out / FOLDER).rglob("*") if path.is_file()}
     assert kept == {".json", ".npz"}
+
+
+def test_a_checkpoint_that_is_replaced_meanwhile(
+    quantized: Quantize, proven_folder: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a training that goes on: what is measured of one would be kept for the other."""
+    model = Path(shutil.copy(tiny_checkpoint, tmp_path / "last.safetensors"))
+
+    def slowly(*arguments: Any) -> Any:
+        done = export(*arguments)
+        shutil.copy(tiny_checkpoint, tmp_path / "new")
+        (tmp_path / "new").replace(model)
+        return done
+
+    monkeypatch.setattr(float_model_module, "export", slowly)
+    with pytest.raises(ModelFileError, match=r"last\.safetensors was changed while it was read.*Quantize a copy"):
+        quantized(proven_folder, model=model)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_file_whose_input_has_another_name(
+    quantized: Quantize, proven_folder: Path, tiny_ir: Path, tmp_path: Path
+) -> None:
+    model = ov.Core().read_model(tiny_ir)
+    model.input(0).get_tensor().set_names({"pixels"})
+    ov.save_model(model, tmp_path / "theirs.xml", compress_to_fp16=False)
+    report = quantized(proven_folder, model=tmp_path / "theirs.xml", max_drop=0.9)
+    assert report.passed
+
+
+def test_nodes_without_names_have_their_roles(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    """ONNX asks for no names; scopes are lists of them."""
+    path = export(tiny_checkpoint, choose_targets(["onnx"], ["fp32"])[0], tmp_path).path
+    named = onnx.load(path)
+    nameless = copy.deepcopy(named)
+    for node in nameless.graph.node[::2]:
+        node.name = ""
+    onnx.save(nameless, tmp_path / "nameless.onnx")
+    graphs = [FORMATS["onnx"].read(one) for one in (path, tmp_path / "nameless.onnx")]
+    names = [[node.name for node in graph.graph.node] for graph in graphs]
+    assert all(names[1])
+    assert len(set(names[1])) == len(names[1])
+    roles = [[one.role for one in place(FORMATS["onnx"].operations(graph), 256)] for graph in graphs]
+    assert roles[0] == roles[1]
+    assert len(set(roles[0])) > 3

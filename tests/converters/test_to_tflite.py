@@ -165,6 +165,20 @@ def test_the_conversion_runs_no_module_of_the_current_folder(tmp_path: Path, mon
     assert [path.name for path in tmp_path.iterdir()] == ["colorsys.py"]
 
 
+def test_a_conversion_that_the_system_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it does where memory is short; what the library logged before is not the reason."""
+    (tmp_path / "ended.py").write_text(
+        "import os, signal, sys\n"
+        "print('a log line', file=sys.stderr, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.setattr(to_tflite, "CONVERSION", "ended")
+    monkeypatch.setattr(to_tflite, "find_spec", lambda _: True)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(to_tflite.ConversionError, match=r"ended by signal 9 while it converted tiny.*memory"):
+        to_tflite.converted(torch.nn.Identity(), ModelSpec("tiny"))
+
+
 def test_other_formats_start_without_the_exporter() -> None:
     program = "import sys, danet_converters.export; print('litert_torch' in sys.modules, 'jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)

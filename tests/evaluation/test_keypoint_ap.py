@@ -112,6 +112,20 @@ def test_optional_fields_are_derived(write_folder: Any, annotate: Any) -> None:
     assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)
 
 
+def test_the_number_of_keypoints_is_counted(write_folder: Any, annotate: Any) -> None:
+    """Some converters write 0 for all; COCOeval would leave such persons out, and give no AP at all."""
+    annotations = [annotate(1, 1, POINTS, num_keypoints=0), annotate(2, 2, POINTS, num_keypoints=0)]
+    dataset = load_split(write_folder([1, 2], annotations), "val")
+    assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ar == 0.5
+
+
+def test_crowds_and_the_unlabelled_need_no_area(write_folder: Any, annotate: Any) -> None:
+    crowd = annotate(1, 2, POINTS, area=0, iscrowd=1)
+    unlabelled = annotate(1, 3, POINTS, area=0, keypoints=[0] * 51)
+    dataset = load_split(write_folder([1], [annotate(1, 1, POINTS), crowd, unlabelled]), "val")
+    assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)
+
+
 def test_no_word_on_crowds_is_no_crowd(write_folder: Any, annotate: Any) -> None:
     dataset = load_split(write_folder([1], [annotate(1, 1, POINTS, iscrowd=None)]), "val")
     assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)
@@ -124,6 +138,8 @@ def test_no_word_on_crowds_is_no_crowd(write_folder: Any, annotate: Any) -> None
         ({"area": float("nan")}, "area nan"),
         ({"area": float("inf")}, "area inf"),
         ({"area": -1.0}, "area -1.0"),
+        ({"area": 0}, "area 0 and bbox .*, expected pixels\\^2 above 0"),
+        ({"area": 0, "num_keypoints": 0}, "area 0"),
         ({"iscrowd": 1, "bbox": "wide"}, "bbox 'wide'"),
         ({"iscrowd": 1, "bbox": [0, 0, float("nan"), 1]}, r"bbox \[0, 0, nan, 1\]"),
         ({"iscrowd": 1, "keypoints": None}, "keypoints are NoneType"),

@@ -69,6 +69,24 @@ def test_others_on_a_picture_are_no_misses(
     ]
 
 
+def test_ids_that_begin_anew_on_each_picture(
+    write_folder: Any, annotate: Any, estimator: PoseEstimator, expected_in: Any
+) -> None:
+    here, there = expected_in(10, 20, 60), (70, 60, 60, 80)
+    annotations = [
+        annotate(1, 1, here, BOX),
+        _hidden(annotate(2, 1, here, BOX), np.s_[:5], 0.0),
+        annotate(2, 1, expected_in(70, 60, 60), there),
+        _hidden(annotate(1, 1, expected_in(70, 60, 60), there), np.s_[:5], 0.0),
+    ]
+    dataset = load_split(write_folder([1, 2], annotations), "val")
+    found = by_visibility(dataset, run(estimator, dataset).predictions)
+    assert [(group.persons, group.figures.ap, group.figures.ar) for group in found.groups] == [
+        (2, pytest.approx(1.0), pytest.approx(1.0)),
+        (2, pytest.approx(1.0), pytest.approx(1.0)),
+    ]
+
+
 def test_nothing_in_sight(write_folder: Any, annotate: Any, estimator: PoseEstimator, expected_in: Any) -> None:
     annotations = [_hidden(annotate(1, 1, expected_in(10, 20, 60), BOX), np.s_[:], 0.0)]
     dataset = load_split(write_folder([1], annotations), "val")

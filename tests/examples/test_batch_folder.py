@@ -58,6 +58,13 @@ def test_results_are_those_of_the_parts(
     assert [person["image_id"] for person in later] == [1] + [person["image_id"] + 1 for person in found]
 
 
+def test_a_folder_of_results_that_does_not_exist_is_made(example: Load, model: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    results = tmp_path / "new" / "run" / "results.json"
+    example("batch_folder").main([str(tmp_path / "pictures"), str(results), "--model", model])
+    assert json.loads(results.read_text()) == []
+
+
 def test_a_whole_journal_is_left_alone(example: Load, tmp_path: Path) -> None:
     # written anew, it would be lost by a kill, or a full disk, in the midst of it
     part = tmp_path / "results.json.part"

@@ -37,6 +37,16 @@ def test_knee_angle(example: Load, angles: tuple[float, float]) -> None:
     assert knee_angle(person(legs(*angles), score=0.05)) is None
 
 
+@pytest.mark.parametrize(("hidden", "seen"), [(15, 12), (12, 15)])
+def test_a_leg_that_is_not_seen_does_not_count(example: Load, hidden: int, seen: int) -> None:
+    """Where its ankle or hip is hidden, a leg is put anywhere, often bent."""
+    one = person(legs(90, 170) if hidden == 15 else legs(170, 90))
+    one.scores[0, hidden] = 0.05
+    assert example("exercise_counter").knee_angle(one) == pytest.approx(170, abs=1e-3)
+    one.scores[0, seen] = 0.05
+    assert example("exercise_counter").knee_angle(one) is None
+
+
 @pytest.mark.parametrize(
     ("angles", "expected"),
     [

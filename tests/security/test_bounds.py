@@ -35,6 +35,7 @@ NESTED = "[" * 900 + "]" * 900
     [
         (json.dumps({"name": "x", "licence": "é" * MAX_SPEC_BYTES}, ensure_ascii=False)[: MAX_SPEC_BYTES - 9], "bytes"),
         ('{"name": "x", "name": "y"}', "the key 'name' comes twice"),
+        ("{" + ", ".join(f'"{key}": 0' for key in [*range(60_000), 59_999]) + "}", "the key '59999' comes twice"),
         ('{"name": "x", "decoder": {"flip_shift": 0, "flip_shift": 1}}', "'flip_shift' comes twice"),
         (f'{{"name": "x", "precision": {NESTED}}}', "precision"),
         (f'{{"name": "x", "format_version": {NESTED}}}', "format_version is a list"),

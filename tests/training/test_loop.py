@@ -612,6 +612,7 @@ def test_best_weights_of_an_earlier_part_of_the_run_are_kept(
     resumed = Validator(dataset, tmp_path, resumed=True)
     resumed(trainer_of(replace(config, seed=8)), phase)
     assert (tmp_path / BEST).read_bytes() == before
+    assert Validator(dataset, tmp_path, flip_test=True, resumed=True).best == {}  # nor is what was measured otherwise
     resumed(trainer_of(config), config.phases[1])  # another size is not compared with it
     assert load_checkpoint(tmp_path / BEST)[1].input_size == (96, 64)
 

@@ -77,7 +77,9 @@ def _train(trainer: Trainer, folder: Path, stop_at: int | None) -> None:
         reporter = _Reporter(board, bar, trainer)
 
         def validate(trainer: Trainer, phase: Phase) -> None:
+            start = time.monotonic()
             reporter.validated(validator(trainer, phase), phase)
+            reporter.waited(time.monotonic() - start)
 
         train(trainer, folder, reporter.step, validate, stop_at)
 
@@ -163,6 +165,10 @@ class _Reporter:
         human().print(f"{seen} samples, loss {mean:.6f}, {rate:.1f}/s", markup=False)
         self._losses.clear()
         self._logged, self._logged_samples = time.monotonic(), seen
+
+    def waited(self, seconds: float) -> None:
+        """Time that is not training's."""
+        self._logged += seconds
 
     def validated(self, found: Validated | None, phase: Phase) -> None:
         """After each validation."""

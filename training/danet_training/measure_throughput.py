@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from danet.cpu import read_cpu
+from danet_training.arithmetic import computes_bf16
 from danet_training.config import Phase, TrainConfig, load_config
 from danet_training.dataset import Numbers, Samples, open_source, sample_loader
 from danet_training.loop import Trainer, train, training_spec
@@ -49,7 +50,8 @@ def main() -> None:
         height, width = map(int, size.split("x"))
         phase = Phase((height, width), (WARM_UP + options.steps) * options.batch, batch=options.batch, ohkm=0)
         alone = data_rate(config, phase)
-        for bf16 in (True, False):
+        # where the CPU has none, `danet train` leaves it out as well
+        for bf16 in (True, False) if computes_bf16(torch.device("cpu")) else (False,):
             case = replace(config, bf16=bf16, phases=(phase,), checkpoint_minutes=60.0)
             rates = [network_rate(case), alone, *(loop_rate(replace(case, workers=count)) for count in workers)]
             table.add_row(size, "bf16" if bf16 else "fp32", *(f"{rate:.1f}" for rate in rates))

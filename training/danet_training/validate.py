@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from danet.estimator import PoseEstimator
 from danet.model_spec import Metric
 from danet_evaluation.coco import KeypointDataset
+from danet_evaluation.compare import stated_flip_test
 from danet_evaluation.evaluate import run
 from danet_evaluation.sheet import contact_sheet
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
@@ -54,7 +55,7 @@ class Validator:
         if not resumed and (folder / BEST).exists():
             names = (folder / f"{Path(BEST).stem}.{number}.safetensors" for number in count(1))
             (folder / BEST).rename(next(path for path in names if not path.exists()))
-        self.best = {} if dataset is None else _kept(folder / BEST, dataset)
+        self.best = {} if dataset is None else _kept(folder / BEST, dataset, flip_test)
 
     def __call__(self, trainer: Trainer, phase: Phase) -> Validated | None:
         """AP and pictures at the phase's crop size, None without data. "Best" compares one size with itself."""
@@ -78,13 +79,14 @@ class Validator:
         return Validated(ap, contact_sheet(self.dataset, done.predictions, spec, SHEET_PERSONS))
 
 
-def _kept(path: Path, dataset: KeypointDataset) -> dict[tuple[int, int], float]:
-    """The AP by crop size of the best weights that an earlier part of this run has kept, if on the same data."""
+def _kept(path: Path, dataset: KeypointDataset, flip_test: bool) -> dict[tuple[int, int], float]:
+    """The AP by crop size of the best weights that an earlier part of this run has kept, if measured alike."""
     if not path.is_file():
         return {}
     _, spec = load_checkpoint(path)
     names = (_data(dataset), dataset.name)  # the latter was written until 2026-11-28
-    values = [metric.value for metric in spec.metrics if metric.name == AP and metric.data in names]
+    alike = [one for one in spec.metrics if one.name == AP and stated_flip_test(one.method) in (None, flip_test)]
+    values = [metric.value for metric in alike if metric.data in names]
     return {spec.input_size: max(values)} if values else {}
 
 

@@ -79,7 +79,8 @@ def _sound(report: Report) -> Report:
 
 
 def _sound_row(row: Row) -> Row:
-    found = "; ".join([*misfits(row.speed, "speed"), *misfits(row.accuracy, "accuracy")])
-    if not found:
+    speed, accuracy = [*misfits(row.speed, "speed")], [*misfits(row.accuracy, "accuracy")]
+    if not (speed or accuracy):
         return row
-    return replace(row, speed=None, accuracy=None, error="; ".join(filter(None, (row.error, found))))
+    error = "; ".join(filter(None, (row.error, *speed, *accuracy)))
+    return replace(row, speed=None if speed else row.speed, accuracy=None if accuracy else row.accuracy, error=error)

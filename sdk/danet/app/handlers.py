@@ -14,12 +14,13 @@ from typing import Any, ParamSpec, TypeVar
 import cv2
 import gradio as gr
 import numpy as np
+from gradio.data_classes import ImageData
 from gradio.utils import get_upload_folder
 from numpy.typing import NDArray
 
 from danet.app.engines import Engines
 from danet.app.live import LiveSession
-from danet.app.picture import PictureResult, find_poses, read_upload
+from danet.app.picture import PictureResult, as_data_url, find_poses, read_data_url, read_upload
 from danet.app.video import POSES_NAME, VIDEO_NAME, VideoProgress, annotate_video
 from danet.errors import DanetError
 from danet.poses import Poses
@@ -63,9 +64,12 @@ class Handlers:
     def picture(
         self, upload: dict[str, Any] | None, model: str, backend: str, persons: str, threshold: float, boxes: bool
     ) -> Iterator[tuple[Any, ...]]:
-        """An uploaded picture, as Gradio's FileData -> overlay RGB, sentence, JSON content, JSON file."""
+        """An uploaded picture, as Gradio's FileData -> overlay RGB, sentence, JSON content, JSON file; first nothing.
+
+        Else a picture that is refused would stand beside the results of the one before.
+        """
+        yield None, "", None, _no_download()
         if not upload or not upload.get("path"):
-            yield None, "", None, _no_download()
             return
         picture = read_upload(Path(upload["path"]))
         with self._engines.detector(persons) as detector, self._engines.estimator(model, backend) as estimator:
@@ -81,7 +85,7 @@ class Handlers:
     @shown
     def webcam(
         self,
-        picture: NDArray[np.uint8] | None,
+        picture: dict[str, Any] | None,
         session: LiveSession | None,
         model: str,
         backend: str,
@@ -89,18 +93,29 @@ class Handlers:
         threshold: float,
         boxes: bool,
     ) -> Iterator[tuple[Any, ...]]:
-        """A picture (H, W, 3) RGB of the webcam -> overlay RGB, sentence, what is remembered."""
-        if picture is None:
+        """A picture of the webcam, as Gradio's FileData with a data: URL -> overlay (the same), sentence, session."""
+        if not picture or not picture.get("url"):
             yield None, "", None
             return
+        backend = self._backend(model, backend)
         choice = (model, backend, persons)
         if session is None or session.choice != choice:
             session = LiveSession(choice)
-        frame = _rgb(picture)
+        frame = read_data_url(picture["url"])
         with self._engines.detector(persons) as detector, self._engines.estimator(model, backend) as estimator:
             poses = session.step(frame, estimator, detector)
         drawn = poses.draw(frame, threshold=threshold, boxes=boxes)
-        yield _rgb(drawn), f"{_count(poses)}, {session.fps:.1f} fps", session
+        overlay = ImageData(url=as_data_url(drawn)).model_dump()
+        yield overlay, f"{_count(poses)}, {session.fps:.1f} fps", session
+
+    def _backend(self, model: str, chosen: str) -> str:
+        """The chosen backend, or the model's first where it is of the model before.
+
+        A webcam's picture may be sent between the choice of a model and the answer to it, which brings the new menu of
+        backends; an error would end the stream.
+        """
+        names = self._engines.choices.backends.get(model, ())
+        return chosen if chosen in names or not names else names[0]
 
     @shown
     def video(

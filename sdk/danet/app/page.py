@@ -158,5 +158,9 @@ def _webcam_tab(handlers: Handlers, controls: Controls) -> None:
         stream_every=WEBCAM_EVERY_S,
         concurrency_limit=MOST_WEBCAMS,
         show_progress="hidden",
+        # else Gradio refuses a backend that is not of the menu, unpacks a picture of any size, and keeps each overlay
+        # as a file for an hour
+        preprocess=False,
+        postprocess=False,
         api_visibility="private",
     )

@@ -6,9 +6,11 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from danet.app.request_guard import MOST_UPLOAD, RequestGuard
 from danet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
     from danet.app.engines import Engines
 
-MOST_UPLOAD = 200 * 2**20
-"""Bytes of one upload."""
 MOST_WAITING = 32
 """Requests in the queue; further ones are told to come again."""
 SETTINGS = {
@@ -63,6 +63,7 @@ def _launch(page: gr.Blocks, options: dict[str, Any]) -> str:
     try:
         address: str = page.launch(
             **options,
+            app_kwargs={"middleware": [_guard(options["server_name"])]},
             max_file_size=MOST_UPLOAD,
             prevent_thread_lock=True,
             quiet=True,
@@ -79,6 +80,11 @@ def _launch(page: gr.Blocks, options: dict[str, Any]) -> str:
         where = host if port is None else f"{host}:{port}"
         raise InputError(f"the page cannot be served on {where}; choose another --host or --port ({error})") from error
     return address
+
+
+def _guard(host: str) -> Any:
+    """`RequestGuard` as FastAPI takes it: Starlette comes with Gradio only."""
+    return import_module("starlette.middleware").Middleware(RequestGuard, host=host)
 
 
 @contextmanager

@@ -7,12 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
 from danet.detectors.base import Detector
 from danet.errors import InputError, SourceError
 from danet.estimator import PoseEstimator
 from danet.tracking.tracker import Tracker
 from danet.video.container import is_playlist
+from danet.video.file_source import FileSource
+from danet.video.frame import Frame
 from danet.video.json_lines import JsonLinesWriter
+from danet.video.opencv_capture import open_file
 from danet.video.pipeline import PosePipeline
 from danet.video.video_writer import VideoWriter
 
@@ -20,9 +25,58 @@ VIDEO_NAME, POSES_NAME = "poses.mp4", "poses.jsonl"
 """Files of the result."""
 MOST_FRAMES = 18_000
 """Ten minutes at 30 frames per second; others wait meanwhile."""
+MOST_FRAME_PIXELS = 8192 * 4320
+"""8K, which takes 3 GB, most of it in the encoder; a file of a megabyte may unpack to frames of any size."""
 TOLD_EVERY_S = 0.5
 FALLBACK_FPS = 25.0
 """For a video that does not state its rate."""
+
+
+class UploadedVideo(FileSource):
+    """A video file whose frames have at most `MOST_FRAME_PIXELS`.
+
+    Raises:
+        SourceError: no such file, or not a video.
+        InputError: it states larger frames.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        try:
+            _refuse_large(*_stated_size(path), str(path))
+        except InputError:
+            self.close()
+            raise
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in order.
+
+        Raises:
+            SourceError: see `FileSource`.
+            InputError: one is larger: a file need not keep to what it states, and not every OpenCV scales frames to it.
+        """
+        for frame in super().__iter__():
+            height, width = frame.image.shape[:2]
+            _refuse_large(width, height, f"{self.name}, frame {frame.index}")
+            yield frame
+
+
+def _stated_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels; 0 where the file states none."""
+    capture = open_file(str(path.absolute()))
+    if capture is None:
+        return 0, 0
+    try:
+        return int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    finally:
+        capture.release()
+
+
+def _refuse_large(width: int, height: int, name: str) -> None:
+    if width * height > MOST_FRAME_PIXELS:
+        raise InputError(
+            f"{name}: {width} x {height} pixels, expected at most {MOST_FRAME_PIXELS} (8K); make it smaller first"
+        )
 
 
 @dataclass(frozen=True)
@@ -66,7 +120,7 @@ def annotate_video(
         boxes: draw boxes as well.
 
     Raises:
-        InputError: no video file.
+        InputError: no video file, or frames of more than `MOST_FRAME_PIXELS`.
         SourceError: the video cannot be read; one that breaks off ends there, with a note.
         DetectorError: the detector failed.
         BackendError: the network failed.
@@ -74,7 +128,7 @@ def annotate_video(
     """
     refuse_playlist(path)
     tracker = None if detector is None else Tracker()
-    with PosePipeline(path, estimator, detector, tracker) as pipeline:
+    with PosePipeline(UploadedVideo(path), estimator, detector, tracker) as pipeline:
         total = _expected(pipeline.source.frames)
         with (
             VideoWriter(folder / VIDEO_NAME, fps=pipeline.source.fps or FALLBACK_FPS) as video,

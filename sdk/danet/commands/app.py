@@ -44,6 +44,7 @@ def _run(options: argparse.Namespace) -> int:
         return wrong_use("app", f"--head and --person-class are for one detector's file, not for {len(files)}")
     from danet.app.choices import offered
     from danet.app.engines import Engines
+    from danet.app.request_guard import is_of_this_machine
     from danet.app.server import running_page
 
     choices = offered(options.models, options.detector)
@@ -59,7 +60,7 @@ def _run(options: argparse.Namespace) -> int:
         running_page(engines, host=options.host, port=options.port, open_browser=not options.no_browser) as url,
     ):
         human().print(f"{url} serves {', '.join(choices.models)}; Ctrl-C ends it", markup=False, soft_wrap=True)
-        if options.host != HERE:
+        if not is_of_this_machine(options.host):
             human().print("everyone who reaches this address can use it; there is no password", markup=False)
         while not told.wait(0.5):  # without an end the wait cannot be interrupted on Windows (CPython #80116)
             pass

@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 from danet.errors import InputError
 from danet.files import write_beside
 from danet.utf8_name import utf8_name
+from danet.video.opencv_capture import quiet_opencv
 
 UTF8 = "utf-8-sig"
 """Windows tools begin files with a byte order mark."""
 MAX_BOXES_CHARACTERS = 64 << 20
 """A million boxes; parsed JSON takes some ten times its text's memory."""
+_PROBE_SIDE = 64
+"""Pixels of the picture by which a format is tried: JPEG 2000 takes none below 32."""
 
 
 def read_boxes(source: str) -> Any:
@@ -86,24 +89,48 @@ def _spellings(image: Path) -> Iterator[str]:
 
 
 def refuse_suffix(path: Path) -> None:
-    """Refuse a picture's name that OpenCV knows no format for.
+    """Refuse a name that no picture (H, W, 3) uint8 can be written to.
 
     Raises:
-        InputError: its suffix is none of a picture, or is no UTF-8.
+        InputError: its suffix is none of a picture of colours, or is no UTF-8.
     """
-    if not cv2.haveImageWriter(utf8_name(f"x{path.suffix}", InputError, str(path))):
+    if not is_writable(path):
         raise InputError(f"{path}: OpenCV cannot write pictures named {path.suffix!r}; use .png or .jpg")
+
+
+def is_writable(path: Path) -> bool:
+    """Whether OpenCV writes pictures (H, W, 3) uint8 in the format that a name's suffix is of.
+
+    `cv2.haveImageWriter` does not tell: it raises for a format that is built in and switched off (.exr), and says yes
+    to those of grey pictures alone (.pgm).
+
+    Raises:
+        InputError: the suffix is no UTF-8.
+    """
+    suffix = utf8_name(path.suffix, InputError, str(path))
+    return _encoded(suffix, np.zeros((_PROBE_SIDE, _PROBE_SIDE, 3), np.uint8)) is not None
+
+
+def _encoded(suffix: str, picture: NDArray[np.uint8]) -> bytes | None:
+    """A picture (H, W, 3) uint8 BGR as a file of that suffix; None where OpenCV cannot make one."""
+    try:
+        with quiet_opencv():
+            done, data = cv2.imencode(suffix, picture)
+    except cv2.error:
+        return None
+    return data.tobytes() if done else None
 
 
 def write_picture(picture: NDArray[np.uint8], path: Path) -> None:
     """Write a picture (H, W, 3) uint8 BGR in the format that its suffix names, whole or not at all.
 
     Raises:
-        InputError: a suffix that OpenCV cannot write, or that is no UTF-8.
+        InputError: a suffix that OpenCV cannot write, or that is no UTF-8; or the picture is too large for its format.
     """
     refuse_suffix(path)
-    written, data = cv2.imencode(path.suffix, picture)
-    if not written:
-        raise InputError(f"{path}: the picture could not be encoded as {path.suffix}")
+    data = _encoded(path.suffix, picture)
+    if data is None:
+        height, width = picture.shape[:2]
+        raise InputError(f"{path}: the picture of {width} x {height} could not be encoded as {path.suffix}; use .png")
     with write_beside(path) as temporary:
-        temporary.write_bytes(data.tobytes())
+        temporary.write_bytes(data)

@@ -20,6 +20,8 @@ from danet.errors import DetectorError
 YOLOX_STRIDES = (8, 16, 32)
 NORMALISED_LIMIT = 2.0
 """No useful box ends within two pixels of the input's corner; one in 0..1 never reaches beyond by a whole side."""
+TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
+"""How the outputs are called that are read of TensorFlow's detectors."""
 _LABELS = re.compile("label|class(?!.*(score|prob))")
 
 Arrays = Sequence[NDArray[Any]]
@@ -107,22 +109,68 @@ def decode_dets_labels(outputs: Arrays, reading: Reading) -> Candidates:
     return Candidates(persons[:, :4], persons[:, 4])
 
 
+class SsdParts(NamedTuple):
+    """The outputs of an SSD, told apart."""
+
+    boxes: NDArray[np.float32]
+    """(N, 4) float32 xyxy, in 0..1 or pixels of the network's input."""
+    scores: NDArray[np.float32]
+    """(N, C) float32, or (N,) of the class that `labels` names, or of the only one."""
+    labels: NDArray[Any] | None
+    """(N,), or None."""
+
+
+def ssd_parts(outputs: Arrays, names: Sequence[str]) -> SsdParts:
+    """Boxes (1, N, 4) with scores (1, N, C), or with scores (1, N) and perhaps labels (1, N), in any order.
+
+    Raises:
+        DetectorError: no such outputs.
+    """
+    raw = _only(outputs, lambda shape: len(shape) >= 2 and shape[-1] == 4, "boxes of shape (1, N, 4)")
+    boxes = raw.reshape(-1, 4).astype(np.float32)
+    others = [one for one in outputs if one is not raw]
+    table = [one for one in others if one.ndim == raw.ndim and one.shape[:-1] == raw.shape[:-1]]
+    if table:
+        return SsdParts(boxes, table[0].reshape(-1, table[0].shape[-1]).astype(np.float32), None)
+    flat = [one for one in others if one.shape == raw.shape[:-1]]
+    scores, labels = _scores_and_labels(outputs, flat, names)
+    return SsdParts(boxes, scores.reshape(-1).astype(np.float32), None if labels is None else labels.reshape(-1))
+
+
 def decode_ssd(outputs: Arrays, reading: Reading) -> Candidates:
     """Boxes (1, N, 4) xyxy, in 0..1 or input pixels, with scores (1, N, C), or scores (1, N) and perhaps labels (1, N).
 
     Raises:
         DetectorError: no such outputs.
     """
-    raw = _only(outputs, lambda shape: len(shape) >= 2 and shape[-1] == 4, "boxes of shape (1, N, 4)")
-    boxes = _in_pixels(raw.reshape(-1, 4).astype(np.float32), reading.input_size)
-    others = [one for one in outputs if one is not raw]
-    table = [one for one in others if one.ndim == raw.ndim and one.shape[:-1] == raw.shape[:-1]]
-    if table:
-        return Candidates(boxes, _column(table[0].reshape(len(boxes), -1).astype(np.float32), reading))
-    flat = [one for one in others if one.shape == raw.shape[:-1]]
-    scores, labels = _scores_and_labels(outputs, flat, reading)
-    persons = slice(None) if labels is None else labels.reshape(-1) == reading.person_class
-    return Candidates(boxes[persons], scores.reshape(-1)[persons].astype(np.float32))
+    boxes, scores, labels = ssd_parts(outputs, reading.names)
+    boxes = _in_pixels(boxes, reading.input_size)
+    if scores.ndim == 2:
+        return Candidates(boxes, _column(scores, reading))
+    persons = slice(None) if labels is None else labels == reading.person_class
+    return Candidates(boxes[persons], scores[persons])
+
+
+def decode_tensorflow(outputs: Arrays, reading: Reading) -> Candidates:
+    """TensorFlow's Object Detection API: outputs told by their names, boxes (1, N, 4) as y1, x1, y2, x2 in 0..1.
+
+    Source: `object_detection/exporter.py` of TensorFlow Models, by which the Model Zoo's files were made.
+
+    Raises:
+        DetectorError: no outputs of these names.
+    """
+    named = tensorflow_outputs(outputs, reading.names)
+    if missing := [name for name in TENSORFLOW if name not in named]:
+        raise DetectorError(f"no output named {' or '.join(missing)}, expected {', '.join(TENSORFLOW)}")
+    boxes, scores, classes = (named[name] for name in TENSORFLOW)
+    persons = np.rint(classes.reshape(-1)) == reading.person_class
+    xyxy = boxes.reshape(-1, 4)[:, (1, 0, 3, 2)].astype(np.float32)
+    return Candidates(_in_pixels(xyxy, reading.input_size)[persons], scores.reshape(-1).astype(np.float32)[persons])
+
+
+def tensorflow_outputs(outputs: Arrays, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Outputs by the names that TensorFlow gives them; converters append ":0"."""
+    return {name.partition(":")[0]: one for name, one in zip(names, outputs, strict=False)}
 
 
 def decode_detection_output(outputs: Arrays, reading: Reading) -> Candidates:
@@ -187,9 +235,9 @@ def _in_pixels(boxes: NDArray[np.float32], input_size: tuple[int, int]) -> NDArr
     return scaled
 
 
-def _scores_and_labels(outputs: Arrays, flat: Arrays, reading: Reading) -> tuple[NDArray[Any], NDArray[Any] | None]:
+def _scores_and_labels(outputs: Arrays, flat: Arrays, names: Sequence[str]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Which of the outputs (1, N) are scores and which labels: those of whole numbers, or called so."""
-    named = {id(one): name.lower() for one, name in zip(outputs, reading.names, strict=False)}
+    named = {id(one): name.lower() for one, name in zip(outputs, names, strict=False)}
     is_label = [one.dtype.kind in "iu" or _LABELS.search(named.get(id(one), "")) is not None for one in flat]
     scores = [one for one, label in zip(flat, is_label, strict=True) if not label]
     labels = [one for one, label in zip(flat, is_label, strict=True) if label]

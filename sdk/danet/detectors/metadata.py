@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ MAX_METADATA = 1 << 18
 MAX_SIDE = 8192
 """Pixels of an input's side."""
 _TASKS = ("detect", "pose", "segment")
+_DETR = re.compile("Ultralytics (?:(?! model ).)*rt-?detr", re.IGNORECASE)
+"""Ultralytics describes its files as "Ultralytics rtdetr-l model trained on ...", and a path follows."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,15 @@ def stated_facts(metadata: Mapping[str, str]) -> StatedFacts:
     """Read a file's metadata; what is malformed counts as absent.
 
     Raises:
-        DetectorError: the file says that it is no detector.
+        DetectorError: the file says that it is no detector, or one that is not read here.
     """
     if SPEC_KEY in metadata:
         raise DetectorError("a pose model of danet, no person detector; give it to PoseEstimator")
+    if _DETR.match(metadata.get("description", "")):
+        raise DetectorError(
+            "an RT-DETR by its description, whose rows are not read here; export a YOLO, or pass a callable "
+            "frame -> (boxes, scores) in place of the file"
+        )
     task = metadata.get("task")
     if task is not None and task not in _TASKS:
         raise DetectorError(

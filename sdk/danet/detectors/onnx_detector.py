@@ -33,14 +33,15 @@ class OnnxDetector:
     Args:
         model: .onnx, or an OpenVINO IR's .xml.
         head: the kind of export, one of `danet.detectors.recognition.HEADS`: "yolox", "yolox-decoded",
-            "yolox-nms", "yolov5", "yolov8", "end-to-end", "rtmdet", "ssd", "detection-output".
+            "yolox-nms", "yolov5", "yolov8", "end-to-end", "rtmdet", "ssd", "tensorflow",
+            "detection-output".
         backend: "onnxruntime" or "openvino"; ONNX Runtime if installed, else OpenVINO, which reads ONNX too.
         threads: cores to use; all if None.
         score_threshold: lowest score of a person. 0.4: see docs/detectors.md.
         nms_threshold: IoU above which the lesser of two boxes is dropped; 0.5 if None, but no NMS for
             exports that have it inside.
-        person_class: index of the person class; by the file's class names if None, else 0 (SSD: 1, but for Open Model
-            Zoo's person-detection-02..., told by the file's name).
+        person_class: index of the person class; by the file's class names if None, else 0; 1 where 0 is the background
+            (SSD and TensorFlow, but for those of docs/detectors.md).
         max_detections: most persons to a frame.
         input_size: side, or (height, width), of a dynamic input.
         color: "BGR" or "RGB", the network's colour order.

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.detectors import heads
-from danet.detectors.heads import Arrays, Candidates, Reading, grid, rows_of
+from danet.detectors.base import SCORE_TOLERANCE
+from danet.detectors.heads import Arrays, Candidates, Reading, SsdParts, grid, rows_of
 from danet.detectors.metadata import StatedFacts, stated_person_class
 from danet.detectors.preprocessing import Preprocessing
 from danet.errors import DetectorError, InputError
@@ -17,6 +18,8 @@ from danet.model_spec import IMAGENET_MEAN_BGR, IMAGENET_STD_BGR
 
 _YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
 _END_TO_END_ROWS = 1000
+_COCO_CLASSES = 80
+_NOT_READ = "not read here; pass a callable frame -> (boxes, scores) in place of the file"
 _PERSON_IS_0 = "person-detection-02"
 """How file names of Open Model Zoo begin whose DetectionOutput has persons as class 0 (by their pages); its others,
 as person-detection-retail-0013, have the background there, as Caffe's do."""
@@ -52,7 +55,7 @@ class Head:
     decode: Callable[[Arrays, Reading], Candidates]
     fits: Callable[[Probe], bool]
     preprocessing: Preprocessing
-    person_class: int = 0
+    person_class: Callable[[Probe], int] = lambda _: 0
     """Where the file states no names."""
     suppressed: bool = False
     """Whether overlapping boxes are already gone."""
@@ -73,6 +76,15 @@ class Head:
             ) from error
 
 
+def _are_probabilities(values: NDArray[np.float32]) -> bool:
+    return bool(((values >= 1 - SCORE_TOLERANCE) & (values <= SCORE_TOLERANCE)).all())
+
+
+def _are_whole(values: NDArray[np.float32]) -> bool:
+    """Class numbers, exactly: scores for a grey picture may all be about 0, but none is 0 after a sigmoid."""
+    return bool((values == np.rint(values)).all())
+
+
 def _has_yolox_rows(probe: Probe) -> bool:
     rows = probe.rows()
     return (
@@ -81,6 +93,10 @@ def _has_yolox_rows(probe: Probe) -> bool:
         and len(rows) == probe.cells()[0]
         and "outputs" not in probe.names  # so YOLOv6 names its output; YOLOX: "output"
         and probe.stated.names is None  # YOLOX states nothing
+        # other exports of as many rows: NanoDet's distances are no probabilities, and DeepStream's sixth
+        # column (xyxy, score, class) holds whole numbers, 0 only where there is one class
+        and _are_probabilities(rows[:, 4:])
+        and not (rows.shape[1] == 6 and _are_whole(rows[:, 5]))
     )
 
 
@@ -115,7 +131,9 @@ def _is_end_to_end(probe: Probe) -> bool:
         return False
     if len(rows) > _END_TO_END_ROWS or len(rows) in probe.cells() + probe.cells(anchors=3):
         return False
-    return rows.shape[1] == 6 or (rows.shape[1] > 6 and probe.stated.task in ("pose", "segment"))
+    if rows.shape[1] < 6 or not _are_whole(rows[:, 5]):  # RT-DETR of two classes: the second one's scores
+        return False
+    return rows.shape[1] == 6 or probe.stated.task in ("pose", "segment")
 
 
 def _has_dets_and_labels(probe: Probe) -> bool:
@@ -123,14 +141,56 @@ def _has_dets_and_labels(probe: Probe) -> bool:
     return len(dets) == 1 and any(one.shape == dets[0].shape[:2] and one.dtype.kind in "iu" for one in probe.outputs)
 
 
+def _is_tensorflow(probe: Probe) -> bool:
+    return heads.tensorflow_outputs(probe.outputs, probe.names).keys() >= set(heads.TENSORFLOW)
+
+
 def _is_ssd(probe: Probe) -> bool:
+    return _ssd_parts(probe) is not None and _ssd_fault(probe) is None
+
+
+def _ssd_parts(probe: Probe) -> SsdParts | None:
     if len(probe.outputs) < 2:
-        return False
+        return None
     try:
-        heads.decode_ssd(probe.outputs, Reading(probe.input_size, 0, None, probe.names))
+        with np.errstate(all="ignore"):  # of what is not finite, or too large for float32
+            return heads.ssd_parts(probe.outputs, probe.names)
     except DetectorError:
-        return False
-    return True
+        return None
+
+
+def _ssd_fault(probe: Probe) -> str | None:
+    """Why outputs of an SSD's shapes are none of an SSD's, and what to do; None where they may be, or have others."""
+    parts = _ssd_parts(probe)
+    if parts is None:
+        return None
+    if "detection_boxes" in heads.tensorflow_outputs(probe.outputs, probe.names):
+        return f"TensorFlow's boxes, y before x, without one of {', '.join(heads.TENSORFLOW)}; export it with all three"
+    if {"logits", "pred_logits"} & set(probe.names):
+        return f"rows of a DETR, {_NOT_READ}"
+    if not _are_probabilities(parts.scores):
+        low, high = parts.scores.min(), parts.scores.max()
+        return (
+            f"boxes with scores from {low:.3g} to {high:.3g}, expected probabilities in 0..1; export it with its "
+            f"sigmoid or softmax. If these are rows of a DETR, they are {_NOT_READ}"
+        )
+    if 2 * np.count_nonzero((parts.boxes[:, 2:] < parts.boxes[:, :2]).any(1)) > len(parts.boxes):
+        return f"boxes by centre and size, expected two corners. If these are rows of a DETR, they are {_NOT_READ}"
+    return None
+
+
+def _ssd_person_class(probe: Probe) -> int:
+    """1, since 0 is the background; but YOLO-NAS and DAMO-YOLO have COCO's 80 classes and no background.
+
+    Nor has a network of one class. YOLO-NAS with NMS inside is known by the name of its labels.
+    """
+    parts = _ssd_parts(probe)
+    columns = 0 if parts is None or parts.scores.ndim == 1 else parts.scores.shape[1]
+    return 0 if columns in (1, _COCO_CLASSES) or "pred_classes" in probe.names else 1
+
+
+def _detection_output_person_class(probe: Probe) -> int:
+    return 0 if probe.stem.lower().startswith(_PERSON_IS_0) else 1
 
 
 _BGR = Preprocessing("BGR", "corner")
@@ -166,14 +226,21 @@ HEADS = {
             _BGR,
             suppressed=True,
         ),
-        # class 0 is the background
-        Head("ssd", heads.decode_ssd, _is_ssd, Preprocessing("RGB", "stretch", 1 / 255), person_class=1),
+        Head("ssd", heads.decode_ssd, _is_ssd, Preprocessing("RGB", "stretch", 1 / 255), _ssd_person_class),
+        Head(
+            "tensorflow",
+            heads.decode_tensorflow,
+            _is_tensorflow,
+            Preprocessing("RGB", "stretch"),
+            lambda _: 1,  # its label maps begin with 1
+            suppressed=True,
+        ),
         Head(
             "detection-output",
             heads.decode_detection_output,
             lambda probe: [one.shape[:2] + one.shape[3:] for one in probe.outputs] == [(1, 1, 7)],
             Preprocessing("BGR", "stretch"),
-            person_class=1,
+            _detection_output_person_class,
             suppressed=True,
         ),
     )
@@ -199,11 +266,14 @@ def recognised_head(probe: Probe) -> Head:
     """
     with np.errstate(all="ignore"):  # outputs that are not finite are refused or left out when they are read
         fitting = [head for head in HEADS.values() if head.fits(probe)]
+        fault = None if fitting else _ssd_fault(probe)
     if len(fitting) == 1:
         return fitting[0]
     shown = ", ".join(
         f"{name or '(no name)'} {one.shape} {one.dtype}" for name, one in zip(probe.names, probe.outputs, strict=True)
     )
+    if fault is not None:
+        raise DetectorError(f"outputs {shown} are {fault}")
     if not fitting:
         raise DetectorError(
             f"outputs {shown} for an input of {probe.input_size} are of no detector known here; if it is one, say "
@@ -225,5 +295,5 @@ def as_reading(probe: Probe, head: Head, person_class: int | None) -> Reading:
     names = probe.stated.names
     found = stated_person_class(names) if person_class is None else person_class
     if found is None:
-        found = 0 if probe.stem.lower().startswith(_PERSON_IS_0) else head.person_class
+        found = head.person_class(probe)
     return Reading(probe.input_size, found, len(names) if names else None, probe.names)

@@ -56,15 +56,21 @@ def test_partial(full: Report, tmp_path: Path, rows: int) -> None:
     assert load_report(tmp_path / "report.json") == partial
 
 
-def test_a_figure_that_is_no_number_costs_its_row_only(small: Report, tmp_path: Path) -> None:
+def test_a_figure_that_is_no_number_costs_its_part_only(small: Report, tmp_path: Path) -> None:
     speed = small.rows[0].speed
     assert speed is not None
     bad = replace(small.rows[0], speed=replace(speed, network_pps=Spread((float("inf"),))))
     write_report(replace(small, rows=(bad, small.rows[1])), tmp_path)
     first, second = load_report(tmp_path / "report.json").rows
-    assert (first.speed, first.accuracy) == (None, None)
+    assert (first.speed, first.accuracy) == (None, small.rows[0].accuracy)
     assert first.error == "speed: network_pps: rounds[0]: inf, expected a finite number"
     assert second == small.rows[1]
+    accuracy = small.rows[0].accuracy
+    assert accuracy is not None
+    bad = replace(small.rows[0], accuracy=replace(accuracy, ap=float("nan")))
+    write_report(replace(small, rows=(bad, small.rows[1])), tmp_path)
+    first = load_report(tmp_path / "report.json").rows[0]
+    assert (first.speed, first.accuracy) == (speed, None)
 
 
 # what stops writing

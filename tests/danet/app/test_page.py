@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -128,7 +129,9 @@ def _sentence(page: Any, element: str, pattern: str = ".") -> str:
 def _picture(page: Any, selector: str) -> np.ndarray:
     """An <img> as BGR, as the browser has it."""
     page.wait_for_selector(selector, timeout=ANSWER_MS)
-    data = page.request.get(page.get_attribute(selector, "src")).body()
+    source = page.get_attribute(selector, "src")
+    kind, _, text = source.partition(",")
+    data = base64.b64decode(text) if kind.startswith("data:") else page.request.get(source).body()
     return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
 
 
@@ -199,6 +202,12 @@ def test_the_webcam_runs(page: Any, served: Served) -> None:
     page.click("#webcam button[aria-label='capture photo']", timeout=ANSWER_MS)
     assert _sentence(page, "live-sentence", r"[1-9].* fps").startswith("1 person")
     assert _picture(page, "#live img").ndim == 3
+    before, first = served.files(), _picture(page, "#live img")
+    page.wait_for_function(
+        "before => document.querySelector('#live img').src !== before", arg=page.get_attribute("#live img", "src")
+    )
+    assert (_picture(page, "#live img") != first).any()  # the camera's picture moves
+    assert served.files() == before
     page.screenshot(path=str(served.shots / "webcam.png"), full_page=True)
 
 

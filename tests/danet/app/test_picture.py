@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ pytest.importorskip("PIL", reason="pictures that browsers upload need Pillow: pi
 
 from danet.app.choices import HOG, WHOLE_PICTURE
 from danet.app.engines import Engines
-from danet.app.picture import MOST_PIXELS, find_poses, read_upload
+from danet.app.picture import MOST_PIXELS, as_data_url, find_poses, read_data_url, read_upload
 from danet.detectors.base import CallableDetector
 from danet.embedded import PORTRAIT_BOX
 from danet.errors import BackendError, InputError
@@ -56,6 +57,10 @@ def _png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
+def _data_url(content: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -73,3 +78,31 @@ def test_uploads_that_cannot_be_used(content: bytes, message: str, tmp_path: Pat
     (tmp_path / "upload.png").write_bytes(content)
     with pytest.raises(InputError, match=message):
         read_upload(tmp_path / "upload.png")
+
+
+def test_a_webcam_picture_and_back(portrait: Path) -> None:
+    picture = read_picture(portrait)
+    again = read_data_url(as_data_url(picture))
+    assert again.shape == picture.shape
+    assert np.abs(again.astype(int) - picture).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        (_data_url(_png(MOST_PIXELS // 5000 + 1, 5000)), "10001 x 5000 pixels, expected at most 50 million"),
+        (_data_url(_png(60_000, 60_000)), "decompression bomb"),
+        (_data_url(_png(10, 10)), "cannot be read"),
+        (_data_url(b"no picture"), "not a picture"),
+        ("data:image/png;base64,a*b", "no base64"),
+        ("data:image/png;base64,ä", "no base64"),
+        ("data:image/svg+xml,<svg/>", "expected data:image/jpeg;base64"),
+        ("https://example.com/x.png", "expected data:image/jpeg;base64"),
+        ("/etc/passwd", "expected data:image/jpeg;base64"),
+    ],
+    ids=["large", "bomb", "hollow", "text", "no base64", "no ascii", "svg", "address", "file"],
+)
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_webcam_pictures_that_cannot_be_used(url: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_data_url(url)

@@ -9,7 +9,7 @@ import pytest
 
 from danet.app import video
 from danet.app.engines import Engines
-from danet.app.video import POSES_NAME, VIDEO_NAME, VideoProgress, annotate_video
+from danet.app.video import POSES_NAME, VIDEO_NAME, UploadedVideo, VideoProgress, annotate_video
 from danet.detectors.base import CallableDetector
 from danet.errors import InputError, SourceError
 
@@ -88,3 +88,27 @@ def test_playlists_are_not_followed(engines: Engines, clip: Path, tmp_path: Path
     with pytest.raises(SourceError, match=r"noise\.mp4"):
         _annotate(engines, tmp_path / "noise.mp4", tmp_path)
     assert not (tmp_path / VIDEO_NAME).exists()
+
+
+def test_frames_that_are_too_large(
+    engines: Engines, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "MOST_FRAME_PIXELS", 160 * 192 - 1)
+    with pytest.raises(InputError, match=r"clip\.avi: 160 x 192 pixels, expected at most 30719"):
+        _annotate(engines, clip, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_frames_larger_than_is_stated(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with UploadedVideo(clip) as source:
+        monkeypatch.setattr(video, "MOST_FRAME_PIXELS", 160 * 192 - 1)
+        with pytest.raises(InputError, match=r"clip\.avi, frame 0: 160 x 192 pixels"):
+            next(iter(source))
+
+
+def test_a_large_picture_as_a_video(engines: Engines, tmp_path: Path) -> None:
+    """Pictures are sources as well, and as such may have 268 million pixels."""
+    large = tmp_path / "large.png"
+    cv2.imwrite(str(large), np.zeros((10_000, 20_000), np.uint8), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    with pytest.raises(InputError, match="20000 x 10000 pixels"):
+        _annotate(engines, large, tmp_path)

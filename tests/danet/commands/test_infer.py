@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from danet.commands import infer
-from danet.commands.pictures import boxes_for
+from danet.commands.pictures import boxes_for, write_picture
 from danet.detectors import opening
 from danet.detectors.base import Detections
 from danet.embedded import PORTRAIT_BOX
+from danet.errors import InputError
 from danet.estimator import PoseEstimator
 from danet.frame import read_picture
 from danet.keypoints import COCO_KEYPOINTS
@@ -221,6 +222,41 @@ def test_pictures_are_not_drawn_over_those_that_are_read(
 def test_picture_of_an_unknown_suffix(danet: Danet, tiny_ir: Path, scene_file: Path, name: str, tmp_path: Path) -> None:
     assert name in danet("infer", tiny_ir, scene_file, "--draw", tmp_path / name).error()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".exr", ".pgm", ".pbm"])
+def test_picture_of_a_format_that_opencv_cannot_write(
+    danet: Danet, scene_file: Path, suffix: str, tmp_path: Path
+) -> None:
+    """Although it knows the suffix: switched off, or of grey pictures alone. Refused before a model is opened."""
+    outcome = danet("infer", tmp_path / "absent.xml", scene_file, "--draw", tmp_path / f"out{suffix}")
+    assert f"OpenCV cannot write pictures named {suffix!r}; use .png or .jpg" in outcome.error()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["out.exr", "out.pgm", "out.webp"])
+def test_opencv_says_nothing_of_its_own_of_a_picture_that_it_cannot_write(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(InputError, match=name):
+        write_picture(np.zeros((2, 16_400, 3), np.uint8), tmp_path / name)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".jp2", ".jpg", ".png", ".ppm", ".tiff", ".webp"])
+def test_formats_of_colour_are_written(suffix: str, tmp_path: Path) -> None:
+    if suffix == ".jp2" and not cv2.haveImageWriter("x.jp2"):
+        pytest.skip("this OpenCV writes no JPEG 2000")
+    write_picture(np.full((40, 60, 3), 90, np.uint8), tmp_path / f"out{suffix}")
+    assert read_picture(tmp_path / f"out{suffix}").shape == (40, 60, 3)
+
+
+def test_a_picture_too_large_for_its_format(danet: Danet, tiny_ir: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((2, 16_400, 3), np.uint8))  # WebP has 16383 at most
+    outcome = danet("infer", tiny_ir, tmp_path / "wide.png", "--draw", tmp_path / "out.webp")
+    assert "out.webp: the picture of 16400 x 2 could not be encoded as .webp; use .png" in outcome.err
+    assert outcome.status == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["wide.png"]
 
 
 # One bad picture does not cost the others

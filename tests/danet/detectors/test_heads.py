@@ -86,6 +86,23 @@ def ssd_boxes(scale: float) -> NDArray[np.float32]:
     return np.array([[[20, 4, 52, 28], [20, 5, 52, 28], [1, 1, 30, 60]]], np.float32) / np.float32(scale)
 
 
+def coco_columns(count: int, person: int) -> NDArray[np.float32]:
+    """Scores for `ssd_boxes`; the third box is something else."""
+    table = np.full((1, 3, count), 0.01, np.float32)
+    table[0, :, person] = 0.72, 0.6, 0.01
+    table[0, 2, (person + 1) % count] = 0.9
+    return table
+
+
+def tensorflow() -> dict[str, NDArray[Any]]:
+    return {
+        "detection_boxes": (ssd_boxes(96)[:, :, (1, 0, 3, 2)]),
+        "detection_classes": np.array([[1, 18, 1]], np.float32),
+        "detection_scores": np.array([[0.72, 0.7, 0.01]], np.float32),
+        "num_detections": np.array([3], np.float32),
+    }
+
+
 def detection_output(person: int) -> dict[str, NDArray[Any]]:
     rows = [
         [0, person, 0.72, 20 / 96, 4 / 96, 52 / 96, 28 / 96],
@@ -177,6 +194,44 @@ CASES = {
             "labels": np.array([[1, 1, 2, 1]], np.int64),
             "boxes": np.concatenate((ssd_boxes(96), np.zeros((1, 1, 4), np.float32)), axis=1),
         },
+        PERSON_STRETCHED,
+        [0.72],
+    ),
+    "ssd, no background among 80": Case(  # YOLO-NAS, DAMO-YOLO
+        "ssd", {"boxes": ssd_boxes(1), "scores": coco_columns(80, 0)}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, background among 81": Case(
+        "ssd", {"boxes": ssd_boxes(1), "scores": coco_columns(81, 1)}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, background among 91": Case(
+        "ssd", {"boxes": ssd_boxes(1), "scores": coco_columns(91, 1)}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, one class": Case(
+        "ssd", {"boxes": ssd_boxes(1), "scores": coco_columns(2, 0)[:, :, :1]}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, 80 classes, told": Case(
+        "ssd",
+        {"boxes": ssd_boxes(1), "scores": coco_columns(80, 1)},
+        PERSON_STRETCHED,
+        [0.72],
+        options={"person_class": 1},
+    ),
+    "ssd, YOLO-NAS with NMS": Case(
+        "ssd",
+        {
+            "num_predictions": np.array([[2]], np.int64),
+            "pred_boxes": ssd_boxes(1),
+            "pred_scores": np.array([[0.72, 0.7, 0.0]], np.float32),
+            "pred_classes": np.array([[0, 1, 0]], np.int64),
+        },
+        PERSON_STRETCHED,
+        [0.72],
+    ),
+    "tensorflow": Case("tensorflow", tensorflow(), PERSON_STRETCHED, [0.72]),
+    "tensorflow, converted": Case(
+        "tensorflow",
+        {f"{name}:0": output for name, output in tensorflow().items()}
+        | {"raw_detection_boxes:0": ssd_boxes(96), "detection_multiclass_scores:0": COLUMNS},
         PERSON_STRETCHED,
         [0.72],
     ),

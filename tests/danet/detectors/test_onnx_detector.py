@@ -178,6 +178,93 @@ def test_ambiguous_outputs_are_not_guessed(constant_model: MakeModel) -> None:
         OnnxDetector(path)
 
 
+def queries(classes: int, seed: int = 0) -> NDArray[np.float32]:
+    """Rows of an RT-DETR, (1, 300, 4 + C): centre, size, sigmoid scores of a grey picture."""
+    generator = np.random.default_rng(seed)
+    boxes, scores = generator.uniform(0.1, 0.6, (300, 4)), generator.uniform(0.001, 0.01, (300, classes))
+    return np.concatenate((boxes, scores), axis=1)[None].astype(np.float32)
+
+
+def rows_of_cells(columns: NDArray[np.floating], size: int = 96) -> NDArray[np.float32]:
+    """Boxes xyxy of each cell of YOLO's strides, and these columns (C,) behind them."""
+    count = sum((size // stride) ** 2 for stride in (8, 16, 32))
+    boxes = np.tile((20, 20, 60, 80), (count, 1))
+    return np.concatenate((boxes, np.tile(columns, (count, 1))), axis=1)[None].astype(np.float32)
+
+
+LOGITS = np.random.default_rng(1).normal(-4, 1, (1, 300, 80)).astype(np.float32)
+UNREAD: dict[str, tuple[dict[str, NDArray[Any]], dict[str, str], str]] = {
+    "RT-DETR by Hugging Face": (
+        {"logits": LOGITS, "pred_boxes": queries(0)},
+        {},
+        r"logits \(1, 300, 80\) .* are rows of a DETR, not read here; pass a callable",
+    ),
+    "RF-DETR": (
+        {"dets": queries(0), "labels": LOGITS},
+        {},
+        r"scores from -\S+ to -?\S+, expected probabilities in 0..1; export it with its sigmoid .* DETR",
+    ),
+    "DETR with a sigmoid": (
+        {"boxes": queries(0), "scores": queries(80)[:, :, 4:]},
+        {},
+        r"boxes by centre and size, expected two corners\. .* DETR",
+    ),
+    "RT-DETR of two classes": ({"output0": queries(2)}, {}, "of no detector known here"),
+    "RT-DETR by Ultralytics": (
+        {"output0": queries(2)},
+        {
+            "description": "Ultralytics rtdetr-l model trained on coco.yaml",
+            "task": "detect",
+            "names": "{0: 'person', 1: 'dog'}",
+        },
+        "an RT-DETR by its description, whose rows are not read here",
+    ),
+    "DeepStream": ({"output": rows_of_cells(np.array((0.01, 17)))}, {}, "of no detector known here"),
+    "DeepStream, one class": ({"output": rows_of_cells(np.array((0.01, 0)))}, {}, "of no detector known here"),
+    "NanoDet": (
+        {"output": rows_of_cells(np.concatenate((np.full(76, 0.01), np.linspace(-3, 5, 32))))},
+        {},
+        "of no detector known here",
+    ),
+    "TensorFlow without classes": (
+        {
+            "detection_boxes": np.full((1, 9, 4), 0.5, np.float32),
+            "detection_scores": np.full((1, 9), 0.1, np.float32),
+        },
+        {},
+        "TensorFlow's boxes, y before x, without one of .*detection_classes",
+    ),
+}
+"""Outputs, metadata and message of exports that look like others, but are not read."""
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("outputs", "metadata", "message"), UNREAD.values(), ids=UNREAD.keys())
+def test_exports_that_look_like_others(
+    constant_model: MakeModel,
+    backend: str,
+    outputs: dict[str, NDArray[Any]],
+    metadata: dict[str, str],
+    message: str,
+) -> None:
+    path = constant_model(outputs, metadata=metadata)
+    with pytest.raises(DetectorError, match=message):
+        OnnxDetector(path, backend=backend)
+
+
+def test_a_yolo_trained_on_what_is_called_rtdetr(constant_model: MakeModel) -> None:
+    described = "Ultralytics YOLOv8n model trained on /data/rtdetr/coco.yaml"
+    path = constant_model({"output0": np.zeros((1, 84, 189), np.float32)}, metadata={"description": described})
+    assert OnnxDetector(path).head == "yolov8"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_tensorflow_told_wrongly(constant_model: MakeModel, backend: str) -> None:
+    path = constant_model({"output0": np.zeros((1, 300, 6), np.float32)})
+    with pytest.raises(DetectorError, match="no output named detection_boxes or detection_scores"):
+        OnnxDetector(path, backend=backend, head="tensorflow")
+
+
 @pytest.mark.parametrize(
     ("head", "message"), [("yolox", "300 rows"), ("rtmdet", r"dets of shape"), ("ssd", "boxes of shape")]
 )
