@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
+from danet_calibration.graph import graph_input
 from danet_calibration.nncf_ptq import (
     Calibration,
     Stream,
@@ -73,12 +74,6 @@ def control_accuracy(
                 ranking_subset_size=min(RANKING_PICTURES, len(pictures)), num_ranking_workers=1
             ),
         )
-
-
-def graph_input(graph: Any) -> str:
-    """Name of the input of an OpenVINO or ONNX model."""
-    name: str = graph.input(0).get_any_name() if hasattr(graph, "get_ops") else graph.graph.input[0].name
-    return name
 
 
 def fixed_batch(graph: Any) -> int | None:

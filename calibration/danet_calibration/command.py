@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from danet.commands.console import human, progress_bar, write_json
 from danet.commands.option_types import not_negative, not_negative_whole, positive
 from danet.commands.outputs import output, refuse_over
 from danet.embedded import embedded_model
-from danet.errors import MissingExtraError
+from danet.errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
     from danet_calibration.gate import Told
@@ -72,7 +73,7 @@ def _run(options: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet quantize", "calibrate", error.name or "nncf") from error
     for target in (options.report, options.json):
-        refuse_over(target, (embedded_model(options.model) or options.model, options.boxes))
+        refuse_over(target, _read(options))
     with progress_bar() as bar:
         report = quantize(_request(options), Watch(bar, options.minutes), tell_attempts)
     print_report(report)
@@ -80,6 +81,20 @@ def _run(options: argparse.Namespace) -> int:
         if target:
             write_json(report.to_dict(), target)
     return 0 if report.passed else 1
+
+
+def _read(options: argparse.Namespace) -> list[Any]:
+    """Files that are read, for outputs that must not be written over them."""
+    from danet_calibration.data import SPLITS
+    from danet_evaluation.coco import annotation_file
+
+    read = [embedded_model(options.model) or options.model, options.boxes]
+    if options.data and not options.data.is_dir():
+        return [*read, options.data]
+    for split in SPLITS if options.data else ():
+        with suppress(InputError):
+            read.append(annotation_file(options.data, split))
+    return read
 
 
 def _request(options: argparse.Namespace) -> Request:

@@ -28,7 +28,7 @@ from danet_evaluation.keypoint_ap import keypoint_ap
 from danet_evaluation.predict import Progress, silent
 from danet_evaluation.rendered import FIRST_SEED, rendered_dataset
 
-CALIBRATION_SPLIT, VALIDATION_SPLIT = "train", "val"
+SPLITS = CALIBRATION_SPLIT, VALIDATION_SPLIT = "train", "val"
 RENDERED_PERSONS = 300
 """Measured on where there is no annotated data."""
 TUNING_PERSONS = 500
@@ -188,8 +188,7 @@ def _named_held_out(dataset: KeypointDataset) -> KeypointDataset:
 
 def _is_annotated(folder: Path) -> bool:
     """Whether a folder is laid out as a data set, with annotations of some split."""
-    splits = (CALIBRATION_SPLIT, VALIDATION_SPLIT)
-    return (folder / "annotations").is_dir() or any((folder / f"{split}.json").is_file() for split in splits)
+    return (folder / "annotations").is_dir() or any((folder / f"{split}.json").is_file() for split in SPLITS)
 
 
 def _validations(choice: DataChoice, progress: Progress) -> tuple[KeypointDataset, ...]:

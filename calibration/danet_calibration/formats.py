@@ -10,7 +10,7 @@ from typing import Any
 from danet.model_spec import ModelSpec
 from danet_calibration.byte_features import add_feature_quantizers
 from danet_calibration.coarse_masks import coarsen_masks
-from danet_calibration.graph import Operation, ir_operations, onnx_operations
+from danet_calibration.graph import Operation, graph_input, ir_operations, onnx_operations
 from danet_calibration.input_bytes import quantize_bytes
 from danet_calibration.ir_format import read_ir, write_quantized_ir
 from danet_calibration.nncf_ptq import Calibration, quantize_graph
@@ -50,6 +50,8 @@ class Format:
     """Whether it can compute masks at half their resolution."""
     byte_input: bool = False
     """Whether the first convolution reads the crop's bytes (see `danet_calibration.input_bytes`)."""
+    input_name: Callable[[Any], str] = graph_input
+    """Of the float graph: "images" as the converters write it, or what others have called it."""
     half_weights: bool = True
     """Whether the float file may store its weights in half precision."""
 
@@ -102,6 +104,7 @@ FORMATS = {
         write_quantized_tflite,
         quantizer="LiteRT's quantizer, all operations static INT8",
         ladder=False,
+        input_name=lambda _: "",  # LiteRT's quantizer asks for none
         half_weights=False,
     ),
     "onnx": Format("onnx", (".onnx",), (".onnx",), read_onnx, onnx_operations, quantize_graph, write_quantized_onnx),

@@ -57,6 +57,14 @@ class Operation:
     """Whether one of its inputs is a single cell that meets a map."""
 
 
+def graph_input(graph: Any) -> str:
+    """Name of the input of an OpenVINO or ONNX model; older ONNX files list their weights among the inputs."""
+    if isinstance(graph, ov.Model):
+        return str(graph.input(0).get_any_name())
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    return next(str(one.name) for one in graph.graph.input if one.name not in weights)
+
+
 def ir_operations(model: ov.Model) -> list[Operation]:
     """The operations of an IR in topological order, constants left out."""
     return [_ir_operation(node) for node in model.get_ordered_ops() if node.get_type_name() not in _IR_SILENT]

@@ -14,7 +14,7 @@ from danet.errors import InputError
 from danet.estimator import PoseEstimator
 from danet.model_files import model_sha256
 from danet.tuning.settings import Settings
-from danet_calibration.accuracy_control import control_accuracy, graph_input
+from danet_calibration.accuracy_control import control_accuracy
 from danet_calibration.coarse_masks import coarsen_masks
 from danet_calibration.data import Data, dataset_digest
 from danet_calibration.float_model import FloatModel
@@ -56,11 +56,6 @@ class Job:
         if fitting.coarse_masks and not coarsen_masks(self.graph.clone(), fitting.coarse_masks):
             return replace(fitting, coarse_masks=())
         return fitting
-
-    @property
-    def input(self) -> str:
-        """Name of the graph's input; "images" as the converters write it, or what others have called it."""
-        return graph_input(self.graph) if self.format.ladder else "images"
 
     @property
     def held_out(self) -> bool:
@@ -153,7 +148,8 @@ def quantized(job: Job, strategy: Strategy) -> Any:
     # by the file itself: the same checkpoint is another graph to another PyTorch
     digests = model_sha256(job.float_model.path), job.calibration.crops.digest
     key = key_of("statistics", job.format.name, *digests, strategy.to_dict())
-    return job.format.quantize(job.graph, job.operations, strategy, job.calibration, key, job.input)
+    name = job.format.input_name(job.graph)
+    return job.format.quantize(job.graph, job.operations, strategy, job.calibration, key, name)
 
 
 def known_attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]) -> Attempt | None:

@@ -313,7 +313,9 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
         raise ValueError(f"annotation {annotation['id']}: bbox or keypoints that are not finite in float32")
     if (np.abs(box) > MAX_COORDINATE).any():
         raise ValueError(f"annotation {annotation['id']}: bbox {annotation['bbox']}, expected within a million pixels")
-    if (odd := triples[~np.isin(triples[:, 2], (0, 1, 2)), 2]).size:  # such as the scores of a file of results
+    visibility = triples[:, 2]
+    # fractions are the scores of a file of results, and would all become 0
+    if (odd := visibility[(np.rint(visibility) != visibility) | (np.abs(visibility) > np.iinfo(np.int8).max)]).size:
         raise ValueError(f"annotation {annotation['id']}: a visibility of {odd[0]:g}, expected 0, 1 or 2")
     return Person(
         id=annotation["id"],
@@ -321,7 +323,7 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
         picture=picture,
         box=box,
         keypoints=triples[:, :2],
-        visibility=triples[:, 2].astype(np.int8),
+        visibility=visibility.astype(np.int8),
         area=float(annotation.get("area") or nan),
         head_size=_head_size(annotation),
     )

@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from danet.errors import InputError
-from danet_evaluation.coco import KeypointDataset
+from danet_evaluation.coco import KeypointDataset, is_usable
 
 _COORDINATES = 51
 """x, y and visibility or score of the 17 COCO keypoints."""
@@ -86,9 +86,9 @@ def _truth(dataset: KeypointDataset) -> list[dict[str, Any]]:
         area, box = given.get("area"), given.get("bbox")
         # counted here: by a num_keypoints that is 0 beside labelled keypoints, COCOeval leaves the person out
         crowd, labelled = int(given.get("iscrowd") or 0), sum(value > 0 for value in keypoints[2::3])
-        counts = labelled > 0 and not crowd
-        measured = _finite([area]) and (area > 0 or (area == 0 and not counts))
-        if not (measured and isinstance(box, list) and len(box) == 4 and _finite(box)):
+        boxed = isinstance(box, list) and len(box) == 4 and _finite(box)
+        measured = _finite([area]) and area >= 0
+        if not (boxed and measured and (area > 0 or not is_usable({**given, "iscrowd": crowd}))):
             # of an OKS that is NaN, COCOeval takes everything for right, and of an area of 0 all for wrong
             got = f"area {area!r} and bbox {box!r}"
             raise InputError(

@@ -295,6 +295,7 @@ def test_tinypose_has_its_cells_at_4i(tinypose: Path, persons: NDArray[np.uint8]
     assert abs(miss[np.abs(miss) < 12].mean()) < 0.5
 
 
+@pytest.mark.long
 def test_tinypose_finds_people(tinypose: Path) -> None:
     if not (PEOPLE17 / "val.json").is_file():
         pytest.skip(f"the data set people17 is not at {PEOPLE17}")

@@ -146,6 +146,7 @@ def test_checkpoint_in_every_backend(
     assert asked == [(tiny_checkpoint, "onnxruntime", model.facts.spec)]
 
 
+@pytest.mark.long
 def test_checkpoint_is_found_by_its_sha(tiny_checkpoint: Path, tiny_ir: Path, preparation: Preparation) -> None:
     facts = preparation.facts(tiny_ir)
     other = tiny_ir.with_suffix(".bin")

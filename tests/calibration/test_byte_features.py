@@ -147,6 +147,7 @@ def test_ranges_are_the_quantile_of_the_crops_largest_values(tiny_ir: Path, unli
         assert -end(part, 1) == pytest.approx(least + 0.99 * (most - least), rel=1e-5)
 
 
+@pytest.mark.long
 def test_openvino_concatenates_bytes(calibration: Calibration) -> None:
     """What the runtime says it executes; in float it would read four times as much."""
     graph = read_ir(embedded_model("danet72"))

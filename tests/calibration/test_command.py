@@ -177,3 +177,9 @@ def test_reports_are_not_written_over_what_is_read(danet_quantize: Command, tiny
             done = danet_quantize(tiny_ir, "--data", tmp_path, "--boxes", boxes, option, target)
             assert f"{target} is read; write to another file" in done.error()
         assert danet_quantize(tiny_ir, option, "").status == 2
+    annotations = tmp_path / "train.json"
+    annotations.write_text("{}")
+    done = danet_quantize(tiny_ir, "--data", tmp_path, "--report", annotations)
+    assert f"{annotations} is read; write to another file" in done.error()
+    done = danet_quantize(tiny_ir, "--data", annotations, "--report", annotations)  # as a video is given
+    assert f"{annotations} is read; write to another file" in done.error()

@@ -115,6 +115,7 @@ def is_constant(node: Any, kind: Any) -> bool:
     return bool(node.get_type_name() == "Constant" and node.get_element_type() == kind)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_quantization")
 def test_constant_pictures_are_refused_at_once_and_nothing_is_written(
     quantized: Quantize, constant_folder: Path, proven_run: Report, tmp_path: Path
@@ -200,6 +201,7 @@ def test_file_says_what_was_measured_on_each_data_set(quantized: Quantize, prove
     assert [data["data"] for data in report.to_dict()["validation"]] == [first.data, "second"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("two_data_sets", "one_quantization")
 def test_a_drop_on_one_data_set_alone_is_too_much(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -251,6 +253,7 @@ def test_refused_by_every_rung_and_an_earlier_file_stays(
     json.dumps(report.to_dict())
 
 
+@pytest.mark.long
 def test_further_runs_take_over_what_is_the_same(quantized: Quantize, proven_run: Report, proven_folder: Path) -> None:
     out = proven_run.request.out
     written = {path.name: path.read_bytes() for path in out.glob("tiny-int8.*")}
@@ -286,6 +289,7 @@ def test_spent_budget_is_refused_with_its_reason(
     assert (len(outcome.float_aps), outcome.attempts, models(tmp_path)) == (1, (), [])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_quantization")
 def test_each_rerun_gets_further_whatever_its_minutes(watch: Any, quantized: Quantize, proven_folder: Path) -> None:
     watch.minutes = 1e-9
@@ -359,6 +363,7 @@ def test_a_folder_in_a_target_s_place_is_told_before_anything_is_measured(
         quantized(proven_folder)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_quantization")
 def test_the_users_cache_keeps_no_candidates(
     quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -455,6 +460,7 @@ def test_workspace_holds_no_model(proven_run: Report) -> None:
     assert kept == {".json", ".npz"}
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_is_replaced_meanwhile(
     quantized: Quantize, proven_folder: Path, tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -473,6 +479,7 @@ def test_a_checkpoint_that_is_replaced_meanwhile(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_file_whose_input_has_another_name(
     quantized: Quantize, proven_folder: Path, tiny_ir: Path, tmp_path: Path
 ) -> None:
@@ -483,6 +490,7 @@ def test_a_file_whose_input_has_another_name(
     assert report.passed
 
 
+@pytest.mark.long
 def test_nodes_without_names_have_their_roles(tiny_checkpoint: Path, tmp_path: Path) -> None:
     """ONNX asks for no names; scopes are lists of them."""
     path = export(tiny_checkpoint, choose_targets(["onnx"], ["fp32"])[0], tmp_path).path

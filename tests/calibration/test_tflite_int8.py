@@ -68,6 +68,7 @@ def test_it_computes_the_same_roughly(quantized: bytes, spec: ModelSpec, tiny_ne
     assert np.corrcoef(expected.ravel(), found.ravel())[0, 1] > 0.8
 
 
+@pytest.mark.long
 def test_crops_are_streamed(tiny_tflite: Path, spec: ModelSpec) -> None:
     alive: list[int] = []
 
@@ -81,6 +82,7 @@ def test_crops_are_streamed(tiny_tflite: Path, spec: ModelSpec) -> None:
     assert alive == [0, 1, 2]
 
 
+@pytest.mark.long
 def test_each_crop_counts_alike_in_whatever_order(tiny_tflite: Path, spec: ModelSpec) -> None:
     crops = sample_crops(spec, seed=1)[:4] // np.array([1, 2, 4, 8], np.uint8)[:, None, None, None]  # unlike ones
     model, recipe = tiny_tflite.read_bytes(), _recipe(())

@@ -233,3 +233,16 @@ def test_missing_and_broken_pictures(tmp_path: Path, write_folder: Any, annotate
     broken.write_bytes(b"not a picture")
     with pytest.raises(InputError, match=r"not a picture.*; mend the picture, or take it out of the annotations"):
         read_image(broken)
+
+
+@pytest.mark.parametrize(("value", "fine"), [(0.9, False), (200, False), (3, True), (-1, True)])
+def test_visibilities(write_folder: Any, annotate: Any, value: float, fine: bool) -> None:
+    """The scores of a file of results would all become 0; other numbers are their makers' affair."""
+    item = annotate(1, 1, POINTS)
+    item["keypoints"][2] = value
+    folder = write_folder([1], [item])
+    if fine:
+        assert load_split(folder, "val").persons[0].visibility[0] == value
+    else:
+        with pytest.raises(InputError, match=f"annotation 1: a visibility of {value}, expected 0, 1 or 2"):
+            load_split(folder, "val")

@@ -126,6 +126,13 @@ def test_crowds_and_the_unlabelled_need_no_area(write_folder: Any, annotate: Any
     assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)
 
 
+def test_whom_nobody_can_crop_is_a_miss(write_folder: Any, annotate: Any) -> None:
+    flat = annotate(1, 2, POINTS, (10, 20, 0, 0))
+    assert flat["area"] == 0
+    dataset = load_split(write_folder([1], [annotate(1, 1, POINTS), flat]), "val")
+    assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ar == 0.5
+
+
 def test_no_word_on_crowds_is_no_crowd(write_folder: Any, annotate: Any) -> None:
     dataset = load_split(write_folder([1], [annotate(1, 1, POINTS, iscrowd=None)]), "val")
     assert keypoint_ap(dataset, [_result(1, POINTS, 0.9)]).ap == pytest.approx(1)

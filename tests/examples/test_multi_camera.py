@@ -23,6 +23,7 @@ def last_lines(text: str, count: int) -> list[Any]:
     return [match.groups() for match in matches if match]
 
 
+@pytest.mark.long
 def test_two_sources(
     example: Load, model: str, short_video: Path, squat_video: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

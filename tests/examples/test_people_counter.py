@@ -57,6 +57,7 @@ def test_nobody(example: Load) -> None:
     assert walked(example, LEVEL, [(50, 80)], []) == (0, 0)
 
 
+@pytest.mark.long
 def test_two_walk_past_each_other(
     example: Load, model: str, crossing_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

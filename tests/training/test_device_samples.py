@@ -214,6 +214,7 @@ def test_pool_is_filled_and_renewed(pool: ScenePool) -> None:
     assert not torch.equal(first[: GROUP * 320 * 320], pool.store.pixels[: GROUP * 320 * 320])
 
 
+@pytest.mark.long
 def test_ended_renderers_are_told_of(pool: ScenePool) -> None:
     pool.refresh(at_least=GROUP)
     for process in pool._renderers:

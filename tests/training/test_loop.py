@@ -216,6 +216,7 @@ def test_frozen_batch_norms_keep_their_statistics_and_learn_the_rest(config: Tra
     torch.testing.assert_close(together[:1], alone)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_frozen_modules_stay_and_the_others_learn_as_before(
     config: TrainConfig, optimizer: Literal["adam", "muon"]
@@ -287,6 +288,7 @@ def run(config: TrainConfig, folder: Path, stop_at: int | None = None) -> Traine
     return trainer
 
 
+@pytest.mark.long
 def test_a_run_with_frozen_modules_goes_on(config: TrainConfig, tmp_path: Path) -> None:
     frozen = replace(config, frozen=("stem", "stages.0"), optimizer="muon", checkpoint_minutes=0.0)
     expected = run(frozen, tmp_path / "whole")
@@ -392,6 +394,7 @@ def test_a_corrupt_picture_is_told_by_its_name(config: TrainConfig, coco_folder:
     assert isinstance(samples[0], InputError)
 
 
+@pytest.mark.long
 def test_weights_that_are_no_numbers_are_not_kept(config: TrainConfig, tmp_path: Path) -> None:
     often = replace(config, checkpoint_minutes=0.0)
     trainer = trainer_of(often)

@@ -23,6 +23,8 @@ MOST_MESSAGE = 32 * 2**20
 """Bytes of any other request: a picture of a webcam of 4K has some 4 million as JPEG, 25 as PNG."""
 FORM = 2**20
 """Bytes that a form may add to its files."""
+READING = ("GET", "HEAD", "OPTIONS")
+"""Methods that change nothing; RFC 9110 calls them safe."""
 LONGEST_NUMBER = 20
 """Digits; Python refuses to read numbers of thousands."""
 
@@ -30,9 +32,9 @@ LONGEST_NUMBER = 20
 class RequestGuard:
     """An ASGI application in front of another, which refuses requests that are not for the page.
 
-    - From a page of another site (403), as Go's `http.CrossOriginProtection` tells it: by `Sec-Fetch-Site`, which
-      browsers send to HTTPS and to localhost, and no page can forge; else by whether `Origin` is of `Host`. Links
-      to the page and programs without a browser send neither.
+    - From a page of another site (403), told as Go's `http.CrossOriginProtection` tells it: by `Sec-Fetch-Site`, which
+      browsers send to HTTPS and to localhost, and no page can forge; else by whether `Origin` is of `Host`. Programs
+      without a browser send neither. Links from elsewhere, which only read and carry no `Origin`, are answered.
     - Where the server listens on this machine alone, for any other host's name (403).
     - With a body above `MOST_UPLOAD` for an upload, `MOST_MESSAGE` for all else (413), or of no stated length (411).
 
@@ -62,7 +64,7 @@ class RequestGuard:
                 f"host {host!a:.100}, expected localhost or 127.0.0.1, since this page is for its own machine; open it "
                 "there, or let a proxy send such a Host (docs/app.md)"
             )
-        if _is_from_elsewhere(headers, host):
+        if _is_from_elsewhere(scope["method"], headers, host):
             return 403, "a request by a page of another site, expected one by this page; open it itself"
         most = MOST_UPLOAD + FORM if scope["path"].rstrip("/").endswith("/upload") else MOST_MESSAGE
         length = headers.get("content-length")
@@ -93,14 +95,13 @@ def _name_of(host: str) -> str:
         return ""
 
 
-def _is_from_elsewhere(headers: dict[str, str], host: str) -> bool:
-    origin = headers.get("origin")
-    if origin is None:
+def _is_from_elsewhere(method: str, headers: dict[str, str], host: str) -> bool:
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site")
+    if origin is None and (site is None or method in READING):
         return False
-    site = headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")
-    return origin.partition("://")[2].lower() != host.lower()
+    return (origin or "").partition("://")[2].lower() != host.lower()
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

@@ -19,6 +19,8 @@ from danet.model_spec import IMAGENET_MEAN_BGR, IMAGENET_STD_BGR
 _YOLO_STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
 _END_TO_END_ROWS = 1000
 _COCO_CLASSES = 80
+_PADDED = -1
+"""Score of rows that hold nobody, where an export fills its table up so."""
 _NOT_READ = "not read here; pass a callable frame -> (boxes, scores) in place of the file"
 _PERSON_IS_0 = "person-detection-02"
 """How file names of Open Model Zoo begin whose DetectionOutput has persons as class 0 (by their pages); its others,
@@ -85,6 +87,10 @@ def _are_whole(values: NDArray[np.float32]) -> bool:
     return bool((values == np.rint(values)).all())
 
 
+def _are_corners(boxes: NDArray[np.float32]) -> bool:
+    return bool((boxes[:, 2:] >= boxes[:, :2]).all())
+
+
 def _has_yolox_rows(probe: Probe) -> bool:
     rows = probe.rows()
     return (
@@ -93,10 +99,10 @@ def _has_yolox_rows(probe: Probe) -> bool:
         and len(rows) == probe.cells()[0]
         and "outputs" not in probe.names  # so YOLOv6 names its output; YOLOX: "output"
         and probe.stated.names is None  # YOLOX states nothing
-        # other exports of as many rows: NanoDet's distances are no probabilities, and DeepStream's sixth
-        # column (xyxy, score, class) holds whole numbers, 0 only where there is one class
+        # other exports of as many rows: NanoDet's distances are no probabilities, and DeepStream's (xyxy, score,
+        # class) have whole numbers in the sixth column, 0 only where there is one class
         and _are_probabilities(rows[:, 4:])
-        and not (rows.shape[1] == 6 and _are_whole(rows[:, 5]))
+        and not (rows.shape[1] == 6 and _are_whole(rows[:, 5]) and _are_corners(rows[:, :4]))
     )
 
 
@@ -168,8 +174,9 @@ def _ssd_fault(probe: Probe) -> str | None:
         return f"TensorFlow's boxes, y before x, without one of {', '.join(heads.TENSORFLOW)}; export it with all three"
     if {"logits", "pred_logits"} & set(probe.names):
         return f"rows of a DETR, {_NOT_READ}"
-    if not _are_probabilities(parts.scores):
-        low, high = parts.scores.min(), parts.scores.max()
+    scores = parts.scores[np.isfinite(parts.scores) & (parts.scores != _PADDED)]
+    if not _are_probabilities(scores):
+        low, high = scores.min(), scores.max()
         return (
             f"boxes with scores from {low:.3g} to {high:.3g}, expected probabilities in 0..1; export it with its "
             f"sigmoid or softmax. If these are rows of a DETR, they are {_NOT_READ}"

@@ -75,7 +75,7 @@ def _opened(source: Any, live: bool | None, fps: float | None, limits: Limits | 
     if isinstance(source, Source):
         if fps is not None:
             raise InputError(f"fps={fps:g} is for pictures and arrays; {source.name} has time stamps of its own")
-        _refuse_limits(limits, live, source.name)
+        _refuse_limits(limits, live and not source.live, source.name)
         return source
     device = _device(source)
     if device is None and isinstance(source, str | os.PathLike) and not _is_address(source):
@@ -133,6 +133,8 @@ def _address(address: str, live: bool | None, limits: Limits | None) -> Source:
             f"{without_password(address)}: an address that cannot be taken apart; percent-encode the password, "
             "[ as %5B for instance"
         ) from None
+    if parts.scheme.lower() == "file" or live is False:
+        _refuse_limits(limits, live, "a video")
     if parts.scheme.lower() == "file":
         return FileSource(Path(unquote(parts.path)))
     if live is None and parts.scheme.lower() in FINITE_SCHEMES:

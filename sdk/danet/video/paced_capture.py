@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -72,6 +73,8 @@ class PacedReader(LatestFrameReader):
 
     def __init__(self, source: Source, limits: Limits) -> None:
         self._player = PacedCapture(source)
+        # at the end of the program too, which waits for its thread
+        weakref.finalize(self, self._player.stop)
         super().__init__(lambda: self._player, name=source.name, fps=source.fps, limits=limits)
 
     def __iter__(self) -> Iterator[Frame]:

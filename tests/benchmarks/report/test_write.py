@@ -34,6 +34,7 @@ def test_four_files_and_nothing_else(small: Report, tmp_path: Path) -> None:
     assert all((folder / name).stat().st_size > 500 for name in FILES)
 
 
+@pytest.mark.long
 def test_again_over_the_old_one(small: Report, tmp_path: Path) -> None:
     write_report(replace(small, rows=small.rows[:1], complete=False), tmp_path)
     write_report(small, tmp_path)

@@ -13,7 +13,9 @@ from danet.app.request_guard import FORM, MOST_MESSAGE, MOST_UPLOAD, RequestGuar
 ANYWHERE = "0.0.0.0"
 
 
-def status(host: str, headers: dict[str, str], path: str = "/gradio_api/upload", kind: str = "http") -> int:
+def status(
+    host: str, headers: dict[str, str], path: str = "/gradio_api/upload", kind: str = "http", method: str = "POST"
+) -> int:
     """What a request is answered that the guard of a server on `host` stands before; 200 by the application."""
     sent: list[MutableMapping[str, Any]] = []
 
@@ -27,7 +29,7 @@ def status(host: str, headers: dict[str, str], path: str = "/gradio_api/upload",
         sent.append(message)
 
     pairs = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    scope = {"type": kind, "method": "POST", "path": path, "headers": pairs}
+    scope = {"type": kind, "method": method, "path": path, "headers": pairs}
     asyncio.run(RequestGuard(application, host)(scope, receive, send))
     return int(sent[0]["status"])
 
@@ -44,13 +46,19 @@ def status(host: str, headers: dict[str, str], path: str = "/gradio_api/upload",
         ({"Host": "192.168.0.2:7860", "Origin": "https://evil.example", "X-Forwarded-Host": "evil.example"}, 403),
         ({"Host": "10.0.0.7:7860", "Origin": "https://pose.example", "Sec-Fetch-Site": "same-origin"}, 200),
         ({"Host": "pose.example", "Origin": "https://pose.example", "Sec-Fetch-Site": "same-site"}, 403),
-        ({"Host": "pose.example", "Sec-Fetch-Site": "cross-site"}, 200),  # a link
+        ({"Host": "pose.example", "Sec-Fetch-Site": "cross-site"}, 403),
         ({"Host": "evil.example", "Origin": "http://evil.example"}, 200),  # whoever can reach it may use it
         ({}, 200),
     ],
 )
 def test_a_server_for_others(headers: dict[str, str], expected: int) -> None:
     assert status(ANYWHERE, headers) == expected
+
+
+def test_a_link_from_elsewhere_is_followed() -> None:
+    headers = {"Host": "pose.example", "Sec-Fetch-Site": "cross-site"}
+    assert [status(ANYWHERE, headers, "/", method=method) for method in ("GET", "HEAD")] == [200, 200]
+    assert status(ANYWHERE, {**headers, "Origin": "https://evil.example"}, "/", method="GET") == 403
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "localhost", "::1", "[::1]"])

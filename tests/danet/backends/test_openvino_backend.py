@@ -41,6 +41,7 @@ for thread in threads:
 """
 
 
+@pytest.mark.long
 def test_first_calls_from_several_threads_do_not_block_each_other() -> None:
     # pybind11 sets NumPy up at the process's first tensor; two threads there at once used to hang for ever
     for _ in range(3):

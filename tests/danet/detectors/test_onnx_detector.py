@@ -360,3 +360,24 @@ def test_runtimes_and_threads_agree(walking: dict[int, NDArray[np.uint8]]) -> No
 def test_a_foreign_pose_model_is_not_recognised() -> None:
     with pytest.raises(DetectorError, match=r"\(1, 17, 64, 48\)"):
         OnnxDetector(SHARED / "models" / "pp_tinypose_256x192.xml")
+
+
+def test_a_table_that_is_filled_up(constant_model: MakeModel) -> None:
+    """A picture of nobody: all rows are padding (KerasCV's are -1 throughout), and one may not be finite."""
+    scores = np.full((1, 100), -1, np.float32)
+    boxes, labels = np.full((1, 100, 4), -1, np.float32), np.full((1, 100), -1, np.int64)
+    outputs = {"boxes": boxes, "confidence": scores, "classes": labels}
+    assert OnnxDetector(constant_model(outputs)).head == "ssd"
+    table = np.full((1, 20, 21), 0.01, np.float32)
+    table[0, 3, 5] = np.nan
+    boxes = np.tile(np.array((0.1, 0.1, 0.5, 0.5), np.float32), (1, 20, 1))
+    assert OnnxDetector(constant_model({"boxes": boxes, "scores": table})).head == "ssd"
+
+
+@pytest.mark.parametrize("score", [0.0, 1.0])
+def test_a_yolox_of_one_class_that_is_quite_sure(constant_model: MakeModel, score: float) -> None:
+    """In half precision a sigmoid ends in 0 and 1; boxes are by centre and size, not by corners."""
+    rows = np.zeros((1, 189, 6), np.float32)
+    rows[0, :, :4] = 40, 60, 20, 30
+    rows[0, :, 4:] = 0.01, score
+    assert OnnxDetector(constant_model({"output": rows})).head.startswith("yolox")

@@ -258,6 +258,7 @@ def test_pictures_without_end(folder: Path) -> None:
         next(iter(open_source([], loop=True)))
 
 
+@pytest.mark.long
 def test_a_file_played_like_a_camera(tmp_path: Path) -> None:
     path = write_cv2(tmp_path / "a.avi", 100, "MJPG")  # 4 seconds
     with_gaps = []
@@ -386,13 +387,32 @@ def test_an_error_of_what_is_played_like_a_camera_is_raised() -> None:
 
 def test_a_recording_waits_for_its_first_look() -> None:
     """Unlike a camera: a short one would be over before the model is loaded."""
-    source = open_source([numbered(index) for index in range(10)], live=True, fps=50)
-    time.sleep(0.4)
+    source = open_source([numbered(index) for index in range(3)], live=True, fps=4)
+    time.sleep(0.8)
     frames = list(source)
     assert number_of(frames[0].image) == 0
     assert frames[0].index == 0
-    assert len(frames) + source.dropped == 10
+    assert len(frames) + source.dropped == 3
     source.close()
+
+
+def test_a_recording_that_nobody_looks_at_ends() -> None:
+    source = open_source([numbered(0)] * 3, live=True)
+    source.close()
+    assert list(source) == []
+
+
+def test_a_program_ends_while_its_recording_waits() -> None:
+    """Its end need not wait for the thread, as for a camera's that hangs."""
+    code = (
+        "import atexit\n"
+        "atexit.register(lambda: print(source._thread.is_alive()))\n"  # the first one runs last
+        "import numpy as np\n"
+        "from danet.video.opening import open_source\n"
+        "source = open_source([np.zeros((8, 8, 3), np.uint8)] * 3, live=True)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_a_recording_is_closed_before_its_next_frame_is_due() -> None:
@@ -431,10 +451,13 @@ def test_options_that_would_do_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="fps=7 is for pictures and arrays; list has time stamps"):
         open_source(source, fps=7)
     path = write_cv2(tmp_path / "a.avi", 3, "MJPG")
-    for one in (source, path, tmp_path / "*.png", [numbered(0)]):
+    for one in (source, path, f"file://{path}", tmp_path / "*.png", [numbered(0)]):
         with pytest.raises(InputError, match="limits are times of a camera or stream"):
             open_source(one, limits=Limits())
-    open_source(path, live=True, limits=Limits()).close()
+    live = open_source(path, live=True, limits=Limits())
+    with pytest.raises(InputError, match="limits are times of a camera or stream"):
+        open_source(live, live=True, limits=Limits(give_up_s=5))  # it keeps those that it has
+    live.close()
 
 
 def test_an_empty_name() -> None:
