@@ -10,10 +10,11 @@ import pytest
 
 from danet.app.choices import HOG, WHOLE_PICTURE
 from danet.app.engines import Engines
-from danet.app.picture import read_data_url
 from danet.frame import read_picture
 
 gradio = pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'danet-edge[app]'")
+
+from danet.app.picture import read_data_url
 
 CHOSEN = ("danet72", "openvino", WHOLE_PICTURE, 0.2, False)
 CLEARED = (None, "", None)
