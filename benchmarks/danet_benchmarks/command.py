@@ -91,6 +91,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def _wrong_use(options: argparse.Namespace) -> str | None:
     if options.split and not options.data:
         return "--split goes with the --data that it is a part of"
+    if options.detections and not options.data:
+        return "--detections goes with the --data that they were made on"
     for part, names in OF_ANOTHER_PART.items():
         given = [name for name in names if getattr(options, name) not in (None, False)]
         if options.only == part and given:

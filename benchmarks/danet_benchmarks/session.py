@@ -62,14 +62,11 @@ def request_of(options: argparse.Namespace) -> Request:
     """The options as a request.
 
     Raises:
-        InputError: a data folder, split or file that is not there, boxes without the data that they belong to, or too
-            many persons.
+        InputError: a data folder, split or file that is not there, or too many persons.
     """
     plan = plan_of(options)
     if options.data and not options.data.is_dir():
         raise InputError(f"{options.data}: no such folder")
-    if options.detections and not options.data:
-        raise InputError("--detections goes with the --data that they were made on")
     if options.data and options.only != "speed":
         annotation_file(options.data, options.split or "val")
     if (most := max(options.persons or (), default=0)) > MAX_PERSONS:

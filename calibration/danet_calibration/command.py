@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
-from danet.commands.console import human, progress_bar, write_json
+from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.option_types import not_negative, not_negative_whole, positive
 from danet.commands.outputs import output, refuse_over
 from danet.embedded import embedded_model
@@ -38,7 +38,13 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--boxes", metavar="FILE", type=Path, help="persons on a folder's pictures or a video's frames")
     parser.add_argument("--max-drop", metavar="AP", type=_drop, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
-    parser.add_argument("--format", nargs="+", choices=("openvino", "onnx", "tflite"), default=["openvino"])
+    parser.add_argument(
+        "--format",
+        nargs="+",
+        choices=("openvino", "onnx", "tflite"),
+        default=["openvino"],
+        help="of the INT8 file (openvino); each is made from a checkpoint or a float file of its own kind",
+    )
     parser.add_argument("--name", help="file name without suffix; the model's name with -int8 if not given")
     parser.add_argument("--samples", metavar="N", type=positive, default=SAMPLES, help=f"crops ({SAMPLES})")
     parser.add_argument("--seed", type=not_negative_whole, default=0, help="of the choice of crops (0)")
@@ -66,7 +72,17 @@ def _drop(text: str) -> float:
     return value
 
 
+def _wrong_use(options: argparse.Namespace) -> str | None:
+    if options.boxes and not options.data:
+        return "--boxes goes with the --data that the boxes were found on"
+    if options.sensitivity and "tflite" in options.format:
+        return "--sensitivity is for openvino and onnx: LiteRT's quantizer takes no group of layers alone"
+    return None
+
+
 def _run(options: argparse.Namespace) -> int:
+    if wrong := _wrong_use(options):
+        return wrong_use("quantize", wrong)
     try:
         from danet_calibration.quantize import quantize
         from danet_calibration.watch import Watch

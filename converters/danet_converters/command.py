@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from danet.commands.command import Command
-from danet.commands.console import human, progress_bar
+from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.model_options import add_spec_options
 from danet.errors import InputError, MissingExtraError
 
@@ -21,29 +21,38 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "checkpoint", metavar="CHECKPOINT", type=Path, help=".safetensors, .pt, .pth, or the zoo's .pkl"
     )
-    parser.add_argument("--to", nargs="+", choices=("onnx", "openvino", "tflite"), default=["openvino"])
+    parser.add_argument(
+        "--to", nargs="+", choices=("onnx", "openvino", "tflite"), default=["openvino"], help="formats (openvino)"
+    )
     parser.add_argument(
         "--precision",
         nargs="+",
         choices=("fp32", "fp16", "dynamic-int8", "int8"),
         default=["fp32"],
-        help="of the weights; dynamic-int8 (TFLite) needs no data, int8 is calibrated and gated as by danet quantize",
+        help="of the weights (fp32); ONNX: fp32 and int8; dynamic-int8: TFLite, without data; int8 is calibrated and "
+        "gated as by danet quantize",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path())
+    parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
     parser.add_argument("--name", help="file name without suffix; the model's name if not given")
     parser.add_argument("--data", metavar="DIR", type=Path, help="for int8: what to calibrate and to measure on")
     add_spec_options(parser)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _wrong_use(options: argparse.Namespace) -> str | None:
     for option, value in (("--decoder", options.decoder), ("--box-padding", options.box_padding)):
         if value is not None and GATED in options.precision:
-            raise InputError(
+            return (
                 f"{option} {value} with --precision {GATED}: quantized files keep the decoder and the padding of the "
                 f"file that they are made from; convert to fp32 with {option}, then run danet quantize on that file"
             )
     if options.data is not None and GATED not in options.precision:
-        raise InputError(f"--data {options.data} is for --precision {GATED}, which alone is calibrated; leave it out")
+        return f"--data {options.data} is for --precision {GATED}, which alone is calibrated; leave it out"
+    return None
+
+
+def _run(options: argparse.Namespace) -> int:
+    if wrong := _wrong_use(options):
+        return wrong_use("convert", wrong)
     labels = [label for label in options.precision if label != GATED]
     if labels:
         _export(options, labels)

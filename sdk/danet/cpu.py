@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from danet.cpu_quota import quota_cores
 
+CPUINFO = Path("/proc/cpuinfo")
 _FEATURES = {
     "avx2": "AVX2",
     "avx512f": "AVX-512",
@@ -40,14 +44,38 @@ class Cpu:
 def read_cpu() -> Cpu:
     """Ask the system."""
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        text = CPUINFO.read_text(encoding="utf-8")
     except OSError:
         text = ""
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
     values = {key.strip(): value.strip() for key, value in fields.items()}
     flags = set(values.get("flags", values.get("Features", "")).split())
-    name = values.get("model name") or platform.processor() or platform.machine()
+    name = values.get("model name") or _arm_name(text) or _mac_name() or platform.processor() or platform.machine()
     return Cpu(name, usable_cores(), tuple(label for flag, label in _FEATURES.items() if flag in flags))
+
+
+def _arm_name(text: str) -> str:
+    """The kinds of cores by Arm's numbers, which is all that 64-bit Arm kernels tell: "aarch64 0x41:0xd08:0x0"."""
+    kinds: dict[str, None] = {}  # a set in its order
+    core: dict[str, str] = {}
+    for line in [*text.splitlines(), "processor:"]:
+        key, _, value = (part.strip() for part in line.partition(":"))
+        if key == "processor" and "CPU part" in core:
+            kinds[":".join(core.get(f"CPU {name}", "") for name in ("implementer", "part", "variant"))] = None
+        core = {} if key == "processor" else {**core, key: value}
+    return " ".join([platform.machine(), *kinds]) if kinds else ""
+
+
+@lru_cache
+def _mac_name() -> str:
+    if sys.platform != "darwin":
+        return ""
+    command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
 
 
 def usable_cores() -> int:

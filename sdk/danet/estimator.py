@@ -219,8 +219,10 @@ class PoseEstimator:
             BackendError: the model failed to run, gave another shape, or the estimator is closed.
         """
         with in_flight():
-            for model, size in self._still_open().plans():
+            opened = self._still_open()
+            for model, size in opened.plans():
                 model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
+            opened.shares.prove()
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.

@@ -120,6 +120,12 @@ class Shares:
         if rest.start < rest.stop:
             work(rest, whole)
 
+    def prove(self) -> None:
+        """Take all batch sizes of the second plan for run, as `warm_up` has: no call need try one share first."""
+        model = self.opened_model()
+        if model is not None:
+            self._proven |= frozenset(model.sizes)
+
     def opened_model(self) -> BatchedModel | None:
         """The model that shares are run by; None where nothing is split."""
         opened = self._opened() if self.count > 1 else None

@@ -155,7 +155,6 @@ def test_kill_keeps_what_was_saved(tmp_path: Path) -> None:
     ("arguments", "reason"),
     [
         (("--data", "nowhere"), "nowhere: no such folder"),
-        (("--detections", "boxes.json"), "--detections goes with the --data"),
         (("--checkpoint", "gone.pt"), "gone.pt: no such file"),
         (("--foreign", "gone.onnx"), "gone.onnx: no such file"),
         (("--data", ".", "--split", "vall"), r"no annotations of split 'vall'; looked for vall\.json"),
@@ -189,6 +188,7 @@ def test_wrong_use(arguments: tuple[str, ...]) -> None:
     "arguments",
     [
         ("--split", "val"),
+        ("--detections", "boxes.json"),
         ("--only", "speed", "--data", "."),
         ("--only", "speed", "--limit", "3"),
         ("--only", "speed", "--flip-test"),

@@ -101,7 +101,6 @@ def test_wrong_use_ends_with_2(danet_quantize: Command, tiny_ir: Path, arguments
 def test_errors_are_one_line(danet_quantize: Command, tiny_ir: Path, tmp_path: Path) -> None:
     assert "no such file or folder" in danet_quantize(tiny_ir, "--data", tmp_path / "nowhere").error()
     assert "no such file" in danet_quantize(tmp_path / "none.xml").error()
-    assert "--boxes goes with" in danet_quantize(tiny_ir, "--boxes", tmp_path / "boxes.json").error()
 
 
 @pytest.mark.parametrize("option", ["--report", "--json"])
@@ -183,3 +182,14 @@ def test_reports_are_not_written_over_what_is_read(danet_quantize: Command, tiny
     assert f"{annotations} is read; write to another file" in done.error()
     done = danet_quantize(tiny_ir, "--data", annotations, "--report", annotations)  # as a video is given
     assert f"{annotations} is read; write to another file" in done.error()
+
+
+def test_options_that_do_not_go_together(danet_quantize: Command, tiny_ir: Path, tmp_path: Path) -> None:
+    for options, words in (
+        (("--boxes", tmp_path / "boxes.json"), "--boxes goes with the --data"),
+        (("--sensitivity", tmp_path / "new", "--format", "openvino", "tflite"), "takes no group of layers alone"),
+    ):
+        done = danet_quantize(tiny_ir, *options)
+        assert done.status == 2
+        assert words in done.err
+    assert list(tmp_path.iterdir()) == []

@@ -119,15 +119,17 @@ cv2.resize(cv2.cvtColor(np.zeros((2000, 3000, 3), np.uint8), cv2.COLOR_BGR2HSV),
 time.sleep(0.3)  # until the pool's threads sleep
 child = os.fork()
 if child == 0:
-    poses = PoseEstimator(sys.argv[1], threads=1).infer(np.zeros((200, 200, 3), np.uint8), [[0, 0, 90, 90]])
-    os._exit(0 if len(poses) == 1 and cv2.getNumThreads() == 1 else 3)
+    grey, threads = np.zeros((2000, 3000), np.uint8), int(sys.argv[2])
+    poses = PoseEstimator(sys.argv[1], threads=threads).infer(grey, [[0, 0, 90, 90]])
+    os._exit(0 if len(poses) == 1 and cv2.getNumThreads() <= threads else 3)
 {wait}sys.exit(os.waitstatus_to_exitcode(status))
 """.replace("{wait}", WAIT)
 
 
 @forks
-def test_a_child_with_one_thread_after_the_parent_used_opencv(tiny_ir: Path) -> None:
-    done = python(FORK_AFTER_OPENCV, tiny_ir)
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_a_child_with_fewer_threads_after_the_parent_used_opencv(tiny_ir: Path, threads: int) -> None:
+    done = python(FORK_AFTER_OPENCV, tiny_ir, threads)
     assert done.returncode == 0, done.stderr
 
 

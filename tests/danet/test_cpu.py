@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,38 @@ def test_openvino_is_told_of_a_quota(
         for compiled in (request.get_compiled_model(), network._compiled):
             assert compiled.get_property("INFERENCE_NUM_THREADS") == expected
     backend.close()
+
+
+CORE = """processor	: {number}
+BogoMIPS	: 108.00
+Features	: fp asimd evtstrm crc32 cpuid
+CPU implementer	: 0x41
+CPU architecture: 8
+CPU variant	: {variant}
+CPU part	: {part}
+CPU revision	: 3
+
+"""
+
+
+def test_arm_cores_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64-bit Arm kernels state no name; a tuning of a Pi 3 is none for a Pi 4, nor for a phone's unlike cores."""
+    boards = {
+        "pi3": [("0x0", "0xd03")] * 4,
+        "pi4": [("0x0", "0xd08")] * 4,
+        "phone": [("0x0", "0xd03")] * 4 + [("0x0", "0xd08")] * 2,
+    }
+    names = {}
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    for board, cores in boards.items():
+        text = "".join(CORE.format(number=at, variant=one[0], part=one[1]) for at, one in enumerate(cores))
+        (tmp_path / board).write_text(text + "Revision	: a02082\nModel		: Raspberry Pi\n")
+        monkeypatch.setattr(cpu, "CPUINFO", tmp_path / board)
+        found = read_cpu()
+        names[board] = found.name
+        assert found.features == ("NEON",)
+    assert names == {
+        "pi3": "aarch64 0x41:0xd03:0x0",
+        "pi4": "aarch64 0x41:0xd08:0x0",
+        "phone": "aarch64 0x41:0xd03:0x0 0x41:0xd08:0x0",
+    }

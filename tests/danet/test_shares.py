@@ -315,6 +315,16 @@ def test_warm_up_leaves_nothing_to_compile(
         assert len(list(estimator.stream((scene.image, boxes[:persons]) for persons in range(1, 10)))) == 9
 
 
+def test_shares_go_side_by_side_after_warm_up(tiny_ir: Path, scene: Scene) -> None:
+    """The first one is not tried by itself any more; by the barrier, not by the clock."""
+    with PoseEstimator(tiny_ir, settings=SPLIT) as estimator:
+        estimator.warm_up()
+        opened = estimator._opened
+        assert opened is not None
+        together = threading.Barrier(2, timeout=60)
+        opened.shares.do(8, WHOLE, lambda *_: together.wait() and None)
+
+
 @pytest.mark.parametrize("kind", ["tiny_ir", pytest.param("tiny_onnx", marks=pytest.mark.long)])
 def test_the_same_poses_as_in_one_piece(kind: str, request: pytest.FixtureRequest, scene: Scene) -> None:
     if kind == "tiny_onnx":

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from danet.commands.command import Command
 from danet.commands.console import human, wrong_use
 from danet.commands.detector_options import NOT_FILES, add_detector_options
-from danet.commands.option_types import positive
+from danet.commands.option_types import threads
 
 LAST_PORT = 65535
 HERE = "127.0.0.1"
@@ -35,7 +35,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default=HERE, help=f"interface to listen on ({HERE}: this machine only)")
     parser.add_argument("--port", type=_port, help="the first free one from 7860 on if not given")
     parser.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
-    parser.add_argument("--threads", metavar="N", type=positive, help="cores to use (all)")
+    parser.add_argument("--threads", metavar="N", type=threads, help="cores to use (all)")
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -17,6 +17,7 @@ from danet.commands.outputs import output, refuse_over
 from danet.cpu import read_cpu
 
 if TYPE_CHECKING:
+    from danet.model_spec import ModelSpec
     from danet.tuning.saved import FoundTuning
     from danet.tuning.settings import Settings
 
@@ -45,7 +46,7 @@ def _run(options: argparse.Namespace) -> int:
         "file": str(path),
         "bytes": sum(part.stat().st_size for part in model_files(path) if part.is_file()),
         "input": ["N", *spec.input_size, 3],
-        "output": ["N", len(spec.keypoints), *spec.heatmap_size],
+        "output": ["N", *_heatmaps_shape(path, spec)],
         "runs_in": precision,
         **_tuning_facts(tuning, settings),
         **_network_facts(path),
@@ -57,6 +58,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.json != "-":
         _print(facts)
     return 0
+
+
+def _heatmaps_shape(path: Path, spec: ModelSpec) -> tuple[int, ...]:
+    """Of one person; TFLite files have the keypoints last."""
+    keypoints = len(spec.keypoints)
+    return (*spec.heatmap_size, keypoints) if path.suffix.lower() == ".tflite" else (keypoints, *spec.heatmap_size)
 
 
 def _tuning_facts(found: FoundTuning, settings: Settings) -> dict[str, Any]:

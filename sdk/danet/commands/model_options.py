@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from danet.commands.option_types import BACKENDS_HELP, backend, padding, positive
+from danet.commands.option_types import BACKENDS_HELP, backend, padding, threads
 
 if TYPE_CHECKING:
     from danet.estimator import PoseEstimator
@@ -17,7 +17,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Backend, precision, threads, flip test, decoder and box padding."""
     parser.add_argument("--backend", type=backend, help=BACKENDS_HELP)
     parser.add_argument("--precision", choices=("fp32", "bf16", "fp16"), help="arithmetic for float parts (fp32)")
-    parser.add_argument("--threads", metavar="N", type=positive, help="cores to use (all)")
+    parser.add_argument("--threads", metavar="N", type=threads, help="cores to use (all)")
     parser.add_argument("--flip-test", action="store_true", help="also run mirrored crops and average")
     add_spec_options(parser)
 

@@ -19,6 +19,26 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def threads(text: str) -> int:
+    """A number of threads that settings may have."""
+    from danet.tuning.settings import MAX_THREADS  # not at each command's start
+
+    return _up_to(positive(text), MAX_THREADS)
+
+
+def persons(text: str) -> int:
+    """A number of persons that a scene may have."""
+    from danet.scenes.scene import MAX_PERSONS  # not at each command's start
+
+    return _up_to(positive(text), MAX_PERSONS)
+
+
+def _up_to(value: int, most: int) -> int:
+    if value > most:
+        raise argparse.ArgumentTypeError(f"{value}, expected {most} at most")
+    return value
+
+
 def not_negative_whole(text: str) -> int:
     """A whole number of 0 or more."""
     if not text.isdecimal():

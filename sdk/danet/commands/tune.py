@@ -6,14 +6,16 @@ import argparse
 from collections.abc import Callable
 from dataclasses import asdict
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
-from danet.commands.option_types import backend, not_negative, positive
+from danet.commands.option_types import backend, not_negative, persons, threads
 from danet.commands.outputs import output, refuse_over
+from danet.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -30,10 +32,15 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--backend", type=backend, help="openvino, onnxruntime or tflite; by the file's suffix if not given"
     )
     parser.add_argument(
-        "--persons", metavar="N", nargs="+", type=positive, default=PERSONS, help="persons to a frame (1 8)"
+        "--persons", metavar="N", nargs="+", type=persons, default=PERSONS, help="persons to a frame (1 8)"
     )
     parser.add_argument(
-        "--threads", metavar="N", nargs="+", type=positive, default=(), help="numbers to try (all, half, ...)"
+        "--threads",
+        metavar="N",
+        nargs="+",
+        type=threads,
+        default=(),
+        help="numbers to try, the first in the place of the default, say what an app may use (all, half, ...)",
     )
     parser.add_argument("--seconds", metavar="S", type=not_negative, default=SECONDS, help="time to spend (60)")
     parser.add_argument(
@@ -50,16 +57,18 @@ def _run(options: argparse.Namespace) -> int:
     from danet.tuning.search import Plan, Search
 
     path = model_path(options.model, options.backend)
-    refuse_over(options.json, [path])
-    if options.save:
-        places_to_keep(path, options.backend or "")  # where there is none, a minute of measuring is spared
-    persons = tuple(sorted(set(options.persons)))
+    # where there is no place to keep it, a minute of measuring is spared
+    places = places_to_keep(path, options.backend or "") if options.save else []
+    refuse_over(options.json, [path, *places])
+    if options.json not in (None, "-") and Path(options.json).absolute() in [place.absolute() for place in places]:
+        raise InputError(f"{options.json}: --save keeps the choice there; give --json another name")
+    numbers = tuple(sorted(set(options.persons)))
     most_moved = MOST_MOVED if options.max_moved is None else options.max_moved
-    plan = Plan(persons, options.seconds, tuple(dict.fromkeys(options.threads)), most_moved)
+    plan = Plan(numbers, options.seconds, tuple(dict.fromkeys(options.threads)), most_moved)
     with progress_bar() as bar:
         outcome = Search(path, options.backend, plan, _Bar(bar, plan.seconds)).run()
     if options.json != "-":
-        _print(outcome, persons, most_moved)
+        _print(outcome, numbers, most_moved)
     saved = None
     try:
         saved = save_tuning(outcome.tuning, path) if options.save else None

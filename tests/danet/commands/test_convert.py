@@ -78,7 +78,8 @@ def test_another_spec_of_an_int8_file_is_refused_before_any_work(
 ) -> None:
     out = tmp_path / "out"
     done = danet("convert", tmp_path / "none.pt", *option, "--precision", "fp32", "int8", "--out", out)
-    assert f"convert to fp32 with {option[0]}, then run danet quantize" in done.error()
+    assert done.status == 2
+    assert f"convert to fp32 with {option[0]}, then run danet quantize" in done.err
     assert not out.exists()
 
 

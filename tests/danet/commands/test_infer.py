@@ -155,6 +155,7 @@ def test_options_reach_the_model(danet: Danet, tiny_onnx: Path, scene_file: Path
     assert "onnxruntime" in danet(*arguments, "--precision", "bf16").error()
     assert danet(*arguments, "--backend", "tensorrt").status == 2
     assert danet(*arguments, "--threads", "0").status == 2
+    assert danet(*arguments, "--threads", "5000").status == 2
 
 
 # Pictures out

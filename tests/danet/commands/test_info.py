@@ -107,7 +107,10 @@ def test_embedded_model(danet: Danet) -> None:
 
 @pytest.mark.needs("ai_edge_litert")
 def test_embedded_model_of_another_backend(danet: Danet) -> None:
-    assert facts(danet("info", "danet72", "--backend", "tflite", "--json", "-"))["file"].endswith("danet72.tflite")
+    tflite = facts(danet("info", "danet72", "--backend", "tflite", "--json", "-"))
+    assert tflite["file"].endswith("danet72.tflite")
+    assert tflite["output"] == ["N", 64, 48, 17]  # as the interpreter states it
+    assert facts(danet("info", "danet72", "--json", "-"))["output"] == ["N", 17, 64, 48]
 
 
 @pytest.mark.parametrize("part", [".xml", ".bin"])

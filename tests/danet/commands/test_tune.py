@@ -120,6 +120,14 @@ def test_kept_where_info_and_the_estimator_find_it(danet: Danet, model: Path, pl
     assert told["fastest_precision"] == ("fp32 (relative speeds: fp32 1.00, bf16 1.70 (moves 25.0% of the keypoints))")
 
 
+def test_the_report_is_not_written_over_the_choice(danet: Danet, model: Path, plans: list[search.Plan]) -> None:
+    place = saved.beside(model)
+    told = danet("tune", model, "--save", "--json", place).error()
+    assert "--save keeps the choice there" in told
+    assert not place.exists()
+    assert plans == []
+
+
 def test_no_place_is_told_before_the_search(
     danet: Danet, plans: list[search.Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,7 +166,9 @@ def test_info_says_why_one_is_not_used(danet: Danet, model: Path) -> None:
         ("--persons", 0),
         ("--persons", "x"),
         ("--persons",),
+        ("--persons", 501),
         ("--threads", 0),
+        ("--threads", 4097),
         ("--seconds", "-1"),
         ("--seconds", "nan"),
         ("--max-moved", "inf"),
