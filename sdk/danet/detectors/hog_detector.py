@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -102,16 +104,49 @@ class HogDetector:
         return in_frame(boxes[kept], scores[kept], size, self.limits.max_detections)
 
     def _windows(self, picture: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Windows (N, 4) x, y, width, height and their margins (N,), ungrouped: OpenCV's grouping drops margins."""
-        windows, margins = self._hog.detectMultiScale(
+        """Windows (N, 4) x, y, width, height and their margins (N,), the finest level's first.
+
+        As OpenCV's `detectMultiScale` without grouping, level by level: that one adds a level's windows to its answer
+        under one lock and their margins under another, so that two threads may give each other's margins to them
+        (HOGInvoker in OpenCV's hog.cpp, 4.14).
+        """
+        scales = self._scales(picture.shape[0], picture.shape[1])
+        level = partial(self._level, picture)
+        try:
+            with ThreadPoolExecutor(min(len(scales), cv2.getNumThreads()), thread_name_prefix="danet-hog") as pool:
+                levels = list(pool.map(level, scales))
+        except RuntimeError:  # no thread may be started any more: the program ends, or the system has none
+            levels = list(map(level, scales))
+        windows, margins = zip(*levels, strict=True)
+        return np.concatenate(windows), np.concatenate(margins)
+
+    def _scales(self, height: int, width: int) -> list[float]:
+        """How many times smaller than the picture each level of the pyramid is; as OpenCV chooses them."""
+        scales = []
+        scale = 1.0
+        for _ in range(self._hog.nlevels):
+            scales.append(scale)
+            if round(width / scale) < _WINDOW[0] or round(height / scale) < _WINDOW[1]:
+                break
+            scale *= self._pyramid_step
+        return scales
+
+    def _level(self, picture: NDArray[np.uint8], scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Windows (N, 4) in pixels of the picture and margins (N,) of one level."""
+        height, width = picture.shape[:2]
+        size = (round(width / scale), round(height / scale))
+        if size != (width, height):
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR_EXACT), np.uint8)
+        corners, margins = self._hog.detect(
             picture,
             hitThreshold=margin_of(self.limits.score_threshold),
             winStride=(self._stride, self._stride),
             padding=_PADDING,
-            scale=self._pyramid_step,
-            groupThreshold=0,
         )
-        return np.asarray(windows, np.float64).reshape(-1, 4), np.asarray(margins, np.float64).reshape(-1)
+        places = np.rint(np.asarray(corners, np.float64).reshape(-1, 2) * scale)
+        sides = np.rint(np.multiply(_WINDOW, scale))
+        windows = np.column_stack((places, np.broadcast_to(sides, places.shape)))
+        return windows, np.asarray(margins, np.float64).reshape(-1)
 
 
 @dataclass(frozen=True)

@@ -145,3 +145,31 @@ def test_the_descriptor_is_the_default_but_for_its_levels() -> None:
 def test_arguments_out_of_range(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(options))):
         HogDetector(**options)
+
+
+@pytest.mark.parametrize("threads", [0, 4])
+def test_windows_and_margins_are_opencvs(
+    walking: dict[int, NDArray[np.uint8]], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of its `detectMultiScale` in one thread, in which no two levels can mix."""
+    detector = HogDetector(smallest=0.15, pyramid_step=1.07)
+    before = cv2.getNumThreads()
+    try:
+        for index in (0, 600):
+            for view in (far_view(walking[index], 0.15), near_view(walking[index])):
+                cv2.setNumThreads(0)
+                windows, margins = detector._hog.detectMultiScale(
+                    view.picture,
+                    hitThreshold=margin_of(0.4),
+                    winStride=(8, 8),
+                    padding=(16, 16),
+                    scale=1.07,
+                    groupThreshold=0,
+                )
+                expected = np.column_stack((np.reshape(windows, (-1, 4)), np.reshape(margins, -1)))
+                cv2.setNumThreads(threads)
+                found = np.column_stack(detector._windows(view.picture))
+                assert len(expected) or view.border
+                np.testing.assert_array_equal(found, expected)
+    finally:
+        cv2.setNumThreads(before)
