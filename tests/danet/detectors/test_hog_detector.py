@@ -166,10 +166,11 @@ def test_windows_and_margins_are_opencvs(
                     scale=1.07,
                     groupThreshold=0,
                 )
-                expected = np.column_stack((np.reshape(windows, (-1, 4)), np.reshape(margins, -1)))
                 cv2.setNumThreads(threads)
-                found = np.column_stack(detector._windows(view.picture))
-                assert len(expected) or view.border
-                np.testing.assert_array_equal(found, expected)
+                found, scored = detector._windows(view.picture)
+                assert len(windows) or view.border
+                np.testing.assert_array_equal(found, np.reshape(windows, (-1, 4)))
+                # sums of float32: OpenCV 4.10 has another buffer for its levels, and rounds one in 60 otherwise
+                np.testing.assert_allclose(scored, np.reshape(margins, -1), rtol=1e-6)
     finally:
         cv2.setNumThreads(before)
