@@ -170,7 +170,7 @@ def test_windows_and_margins_are_opencvs(
                 found, scored = detector._windows(view.picture)
                 assert len(windows) or view.border
                 np.testing.assert_array_equal(found, np.reshape(windows, (-1, 4)))
-                # sums of float32: OpenCV 4.10 has another buffer for its levels, and rounds one in 60 otherwise
+                # sums of float32: OpenCV 4.9 has another buffer for its levels, and rounds one in 60 otherwise
                 np.testing.assert_allclose(scored, np.reshape(margins, -1), rtol=1e-6)
     finally:
         cv2.setNumThreads(before)
