@@ -200,8 +200,9 @@ def test_int8_goes_to_the_package_that_gates_it(
 
 
 def test_data_without_int8_is_refused(danet: Callable[..., Any], tmp_path: Path) -> None:
-    error = danet("convert", "x.safetensors", "--precision", "fp16", "--data", tmp_path, "--out", tmp_path).error()
-    assert f"--data {tmp_path} is for --precision int8" in error
+    done = danet("convert", "x.safetensors", "--precision", "fp16", "--data", tmp_path, "--out", tmp_path)
+    assert done.status == 2
+    assert f"--data {tmp_path} is for --precision int8" in done.err
 
 
 def test_int8_without_that_package(danet: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
