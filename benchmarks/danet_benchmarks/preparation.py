@@ -15,7 +15,7 @@ from typing import Self
 
 from danet.backends.registry import BACKENDS
 from danet.errors import MissingExtraError
-from danet.model_files import model_files
+from danet.model_files import model_sha256
 from danet.model_spec import ModelSpec
 from danet_benchmarks.file_facts import FileFacts, file_sha256, read_facts
 from danet_benchmarks.worker import Worker, WorkerError
@@ -76,7 +76,7 @@ class ModelFiles:
         """
         with _extra_needed(f"reading {path.name}"):
             from danet_benchmarks.foreign import ForeignModel, wrap_foreign
-        return wrap_foreign(ForeignModel(path), folder / f"foreign-{_digest(path)[:8]}")
+        return wrap_foreign(ForeignModel(path), folder / f"foreign-{model_sha256(path)[:8]}")
 
     def rival_names(self) -> tuple[str, ...]:
         """Of all rivals.
@@ -87,12 +87,6 @@ class ModelFiles:
         with _extra_needed("building the paper's rivals"):
             from danet_benchmarks.rivals.registry import RIVALS
         return tuple(RIVALS)
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a model's files: two trainings of a network may differ in an IR's .bin alone."""
-    hashes = [file_sha256(part) for part in model_files(path) if part.is_file()]
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 class Preparation:

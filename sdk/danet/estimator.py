@@ -16,17 +16,17 @@ from typing import Any, NoReturn, Self, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.backends.base import Backend, LoadedModel
+from danet.backends.base import Backend
 from danet.batching import BatchedModel
 from danet.crop import crop_affines, crop_persons, to_frame
 from danet.decode import average_flipped, decode
-from danet.errors import BackendError, InputError, ModelSpecError
+from danet.errors import BackendError, InputError
 from danet.forked import keep_in_children
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
 from danet.in_flight import in_flight
 from danet.model_spec import ModelSpec, Precision, Refinement, checked_padding
 from danet.opencv_threads import set_opencv_threads
-from danet.opened_model import OpenedModel, model_path, open_model
+from danet.opened_model import OpenedModel, effective_spec, model_path, open_model
 from danet.poses import Poses
 from danet.shares import Work
 from danet.tuning.saved import NOT_LOOKED_FOR, FoundTuning, find_tuning
@@ -120,7 +120,7 @@ class PoseEstimator:
         self.file_spec = opened.loaded.spec
         """What the file states, `decoder` and `box_padding` left out; None where it states nothing."""
         try:
-            self.spec = _effective_spec(spec, opened.loaded, model).decoded_by(decoder).padded_by(box_padding)
+            self.spec = effective_spec(spec, opened.loaded, model).decoded_by(decoder).padded_by(box_padding)
         except BaseException:
             if backend is None or isinstance(backend, str):  # not the caller's own
                 opened.close()
@@ -382,23 +382,3 @@ def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, d
     path = model_path(model, backend)
     name = backend_of(path, backend)
     return NOT_LOOKED_FOR if name is None else find_tuning(path, name)
-
-
-def _effective_spec(given: ModelSpec | None, loaded: LoadedModel, model: str | os.PathLike[str]) -> ModelSpec:
-    """Explicit argument, else the file's spec, else an error."""
-    spec = given or loaded.spec
-    if spec is None:
-        raise ModelSpecError(
-            f"{os.fspath(model)} carries no model spec, so its crop, colours and decoder are unknown; pass "
-            "PoseEstimator(..., spec=ModelSpec(name=..., input_size=..., box_padding=..., decoder=...))"
-        )
-    if loaded.spec is not None and _normalisation(spec) != _normalisation(loaded.spec):
-        raise InputError(
-            f"spec with mean {spec.mean} and std {spec.std}, but {os.fspath(model)} normalises by mean "
-            f"{loaded.spec.mean} and std {loaded.spec.std} inside its graph; give these, or convert the checkpoint anew"
-        )
-    return spec
-
-
-def _normalisation(spec: ModelSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return tuple(spec.mean), tuple(spec.std)

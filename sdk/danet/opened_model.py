@@ -10,7 +10,7 @@ from danet.backends.base import Backend, BackendOptions, LoadedModel
 from danet.backends.registry import load_model
 from danet.batching import MAX_BATCH, BatchedModel, batch_sizes
 from danet.embedded import embedded_model, embedded_names
-from danet.errors import BackendError, DanetError, ModelFileError
+from danet.errors import BackendError, DanetError, InputError, ModelFileError, ModelSpecError
 from danet.model_spec import ModelSpec
 from danet.shares import Shares, Work, share_count
 from danet.tuning.settings import Settings
@@ -135,3 +135,28 @@ def model_path(model: str | os.PathLike[str], backend: str | None = None) -> Pat
             f"no embedded model named {name!r}; there are {', '.join(embedded_names()) or 'none'}, or give a model file"
         )
     return path
+
+
+def effective_spec(given: ModelSpec | None, loaded: LoadedModel, model: str | os.PathLike[str]) -> ModelSpec:
+    """The spec that a model is run by: the one given, else its file's.
+
+    Raises:
+        ModelSpecError: there is neither.
+        InputError: the given one normalises otherwise than the file's graph, by the file's own spec.
+    """
+    spec = given or loaded.spec
+    if spec is None:
+        raise ModelSpecError(
+            f"{os.fspath(model)} carries no model spec, so its crop, colours and decoder are unknown; pass "
+            "PoseEstimator(..., spec=ModelSpec(name=..., input_size=..., box_padding=..., decoder=...))"
+        )
+    if loaded.spec is not None and _normalisation(spec) != _normalisation(loaded.spec):
+        raise InputError(
+            f"spec with mean {spec.mean} and std {spec.std}, but {os.fspath(model)} normalises by mean "
+            f"{loaded.spec.mean} and std {loaded.spec.std} inside its graph; give these, or convert the checkpoint anew"
+        )
+    return spec
+
+
+def _normalisation(spec: ModelSpec) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    return tuple(spec.mean), tuple(spec.std)
