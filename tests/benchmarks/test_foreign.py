@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from danet.errors import InputError, ModelFileError, ModelSpecError
 from danet.estimator import PoseEstimator
 from danet.model_spec import DecoderSpec, ModelSpec
 from danet_benchmarks.foreign import ForeignModel, wrap_foreign
+from danet_benchmarks.preparation import ModelFiles
 from danet_evaluation.coco import load_split
 from danet_evaluation.evaluate import evaluate
 
@@ -183,6 +185,18 @@ def test_precision_is_that_of_the_weights(output: Any, precision: str, save: Sav
     spec = load_model(wrap_foreign(ForeignModel(save(output)), tmp_path), None, BackendOptions()).spec
     assert spec is not None
     assert spec.precision == precision
+
+
+def test_two_trainings_of_one_network_are_two_files(save: Save, tmp_path: Path) -> None:
+    """They have the same .xml, and differ in its .bin alone."""
+    first = save(halved)
+    second = Path(shutil.copy(first, tmp_path / first.name))
+    weights = np.frombuffer(first.with_suffix(".bin").read_bytes(), np.uint8).copy()
+    weights[:34] = np.ones(17, np.float16).view(np.uint8)
+    second.with_suffix(".bin").write_bytes(weights.tobytes())
+    wrapped = [ModelFiles().wrap_foreign(path, tmp_path / "exported") for path in (first, second)]
+    assert wrapped[0] != wrapped[1]
+    assert wrapped[0].name == wrapped[1].name
 
 
 def test_one_of_several_heatmaps(save: Save, tmp_path: Path, crops: NDArray[np.uint8]) -> None:
