@@ -1,4 +1,4 @@
-"""The frames that end-to-end speed is measured on: rendered, so that every machine has the same."""
+"""The frames that end-to-end speed is measured on: rendered, so that every machine has the same persons."""
 
 from __future__ import annotations
 

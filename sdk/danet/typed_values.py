@@ -13,6 +13,9 @@ from danet.errors import DanetError
 
 T = TypeVar("T")
 
+_LONGEST_INTEGER = 512
+"""Bits of what is written out; Python refuses to write one of more than 4,300 digits."""
+
 
 def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """An `object_pairs_hook` of json.loads: of two entries of one name readers take different ones.
@@ -29,6 +32,8 @@ def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def shown(value: object) -> str:
     """A value of a file for a message: short, and its type alone where it is none of a line."""
+    if isinstance(value, int) and value.bit_length() > _LONGEST_INTEGER:
+        return f"an integer of {value.bit_length()} bits"
     plain = value is None or isinstance(value, bool | int | float | str)
     return ascii(value)[:200] if plain else f"a {type(value).__name__}"
 

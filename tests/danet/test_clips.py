@@ -303,6 +303,27 @@ def test_frames_are_drawn_only_when_asked_for() -> None:
         clip[90_000]
 
 
+@pytest.mark.parametrize("index", [1.5, "1", None, slice(0, 2)])
+def test_a_frame_has_a_whole_number(index: Any) -> None:
+    with pytest.raises(TypeError):
+        render_clip(0, size=SMALL, persons=1, seconds=1)[index]
+
+
+@pytest.mark.parametrize("time", [math.nan, math.inf])
+def test_keypoints_of_no_time_are_refused(time: float) -> None:
+    with pytest.raises(InputError, match="time_s is"):
+        render_clip(0, size=SMALL, persons=1, seconds=1).keypoints(time)
+
+
+@pytest.mark.parametrize("fps", [0.35, 0.6, 25.0])
+def test_what_happens_is_over_within_the_seconds_that_were_asked_for(fps: float) -> None:
+    """One frame at 0.35 a second lasts 2.9 seconds; the clip is planned for the 2 that it was to have."""
+    clip = render_clip(0, size=SMALL, persons=1, seconds=2, fps=fps, script="squat")
+    longer = render_clip(0, size=SMALL, persons=1, seconds=30, fps=fps, script="squat")
+    assert all(event.end_s <= min(2, len(clip) / fps) for event in clip.events)
+    assert longer.count("squat", 1) > 5
+
+
 @pytest.mark.parametrize("size", [(32, 32), (300, 64), (48, 640)])
 @pytest.mark.parametrize("script", NAMES)
 def test_frames_of_any_shape(size: tuple[int, int], script: str) -> None:
@@ -324,6 +345,12 @@ def test_frames_of_any_shape(size: tuple[int, int], script: str) -> None:
         ({"fps": math.inf}, "fps"),
         ({"fps": "25"}, "fps"),
         ({"script": "fly"}, "script"),
+        ({"script": ["walk"]}, "script"),
+        ({"seed": 10**5000}, "seed"),
+        ({"seconds": 10**400}, "seconds"),
+        ({"persons": 33}, "persons"),
+        ({"fps": 0.01, "seconds": 5}, "fps"),
+        ({"fps": 5e-324, "seconds": 1}, "fps"),
     ],
 )
 def test_bad_arguments_are_named(arguments: dict[str, Any], named: str) -> None:

@@ -41,13 +41,15 @@ def blank(size: tuple[int, int]) -> Canvas:
     return Canvas(np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint16))
 
 
-def standing(yaw: float, seed: int = 0, scale: float = 150, center: tuple[float, float] = (100, 150)) -> Figure:
-    """A person with hanging arms in the middle of a frame of 320 x 200."""
+def standing(
+    yaw: float, seed: int = 0, scale: float = 150, center: tuple[float, float] = (100, 150), skirt: float = 0.0
+) -> Figure:
+    """A person with hanging arms in the middle of a frame of 320 x 200, in trousers if not told otherwise."""
     rng = np.random.default_rng(seed)
     arm, leg = (0.0, 12.0, 0.0, 8.0), (0.0, 4.0, 0.0, 4.0, 0.0)
     pose = Pose(POSE_FAMILIES[0], (yaw, 0, 0), (0, 0, 0), (0, 0, 0), (arm, arm), (leg, leg))
     figure = sample_figure(rng)
-    bare_head = replace(figure.outfit, hair_style="short", headwear="none")
+    bare_head = replace(figure.outfit, hair_style="short", headwear="none", skirt=skirt)
     skeleton = pose_skeleton(sample_build(rng), pose, 0.0)
     camera = replace(figure.camera, scale=scale, center=center, distance=8.0)
     return Figure(pose, skeleton, bare_head, camera)
@@ -167,9 +169,10 @@ def test_front_shows_everything_and_back_hides_the_face() -> None:
     assert (back[5:] == 2).all()
 
 
+@pytest.mark.parametrize("skirt", [0.0, 0.5])
 @pytest.mark.parametrize(("yaw", "near", "far"), [(90, "right", "left"), (-90, "left", "right")])
-def test_profile_hides_the_far_side(yaw: float, near: str, far: str) -> None:
-    _, (levels,) = drawn([standing(yaw)])
+def test_profile_hides_the_far_side(yaw: float, near: str, far: str, skirt: float) -> None:
+    _, (levels,) = drawn([standing(yaw, skirt=skirt)])
     for name in ("eye", "ear", "shoulder"):
         assert levels[INDEX[f"{near}_{name}"]] == 2
         assert levels[INDEX[f"{far}_{name}"]] == 1
@@ -186,6 +189,23 @@ def test_a_nearer_person_hides_who_stands_behind() -> None:
     _, (hidden, shown) = drawn([behind, front])
     assert (hidden == 1).all()
     assert (shown == 2).sum() >= 8
+
+
+def test_those_in_sight_are_the_ones_with_a_visible_keypoint() -> None:
+    """Scene 73 of the evaluation's has a person behind another's back."""
+    first = 1 << 62
+    scenes = [render_scene(first + number, (320, 320), 1 + number % 3) for number in range(65, 80)]
+    dropped = 0
+    for scene in scenes:
+        seen = [bool((levels == 2).any()) for levels in scene.visibility]
+        kept = scene.in_sight()
+        assert kept.image is scene.image
+        np.testing.assert_array_equal(kept.boxes, scene.boxes[seen])
+        np.testing.assert_array_equal(kept.keypoints, scene.keypoints[seen])
+        np.testing.assert_array_equal(kept.areas, scene.areas[seen])
+        assert len(kept.visibility) == sum(seen)
+        dropped += seen.count(False)
+    assert dropped > 0
 
 
 def test_silhouette_is_measured_before_others_cover_it() -> None:
@@ -240,6 +260,20 @@ def test_to_coco_round_trip(scenes: list[Scene]) -> None:
         assert entry["area"] == scene.areas[row]
 
 
+def test_ids_of_to_coco_are_integers_that_json_can_write(scenes: list[Scene]) -> None:
+    image, annotations = json.loads(json.dumps(scenes[2].to_coco(np.int64(5), np.int32(100))))  # type: ignore[arg-type]
+    assert (image["id"], annotations[0]["id"]) == (5, 100)
+    for ids, named in (((1.5, 1), "image_id"), ((1, "x"), "first_annotation_id"), ((-1, 1), "image_id")):
+        with pytest.raises(InputError, match=f"^{named} is"):
+            scenes[2].to_coco(*ids)  # type: ignore[arg-type]
+
+
+def test_scenes_are_compared_and_hashed_by_identity(scenes: list[Scene]) -> None:
+    assert scenes[0] == scenes[0]
+    assert scenes[0] != scenes[1]
+    assert len({scenes[0], scenes[1], scenes[0]}) == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -247,10 +281,11 @@ def test_to_coco_round_trip(scenes: list[Scene]) -> None:
         ({"seed": 2**63}, "seed"),
         ({"seed": 1.5}, "seed"),
         ({"seed": True}, "seed"),
-        ({"seed": 0, "size": (0, 100)}, "size"),
+        ({"seed": 10**5000}, "seed"),
+        ({"seed": 0, "size": (0, 100)}, "height"),
         ({"seed": 0, "size": (100, 100, 3)}, "size"),
         ({"seed": 0, "size": 320}, "size"),
-        ({"seed": 0, "size": (100.0, 100)}, "size"),
+        ({"seed": 0, "size": (100.0, 100)}, "height"),
         ({"seed": 0, "persons": -1}, "persons"),
         ({"seed": 0, "persons": 2.0}, "persons"),
     ],

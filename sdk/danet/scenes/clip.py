@@ -7,7 +7,7 @@ for frame in clip:
 
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,18 +18,22 @@ from numpy.typing import NDArray
 
 from danet.errors import InputError
 from danet.scenes import parts
+from danet.scenes.arguments import MAX_SEED, frame_size, integer, moment, number
 from danet.scenes.canvas import Canvas
 from danet.scenes.figure import Figure, Silhouette, figure_keypoints, figure_visibility, silhouette
 from danet.scenes.motion import stance
 from danet.scenes.sampling import between
-from danet.scenes.scene import MAX_PERSONS, MAX_SIDE, MIN_SIDE, Scene
+from danet.scenes.scene import Scene
 from danet.scenes.scripts import SCRIPTS, Cast, Event
 from danet.scenes.stage import View, backdrop, draw_shadow, grained, sample_pillar, steady_light
 from danet.scenes.steady import draw_person, sample_person
+from danet.typed_values import shown
 from danet.video.frame import Frame
 
 MAX_SECONDS = 86_400.0
 MAX_FPS = 1000.0
+MAX_PERSONS = 32
+"""Each is planned around all before it: a minute of 10 takes a second to plan, of 32 some ten."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,7 +41,7 @@ class ClipFrame(Frame):
     """One frame of a clip and the truth about it."""
 
     scene: Scene
-    """The picture and all persons of whom a keypoint lies in the frame, the nearest first; also who is hidden."""
+    """The picture and all persons of whom a keypoint lies in the frame, hidden or not; the nearest first."""
     ids: NDArray[np.int64]
     """(N,) int64, who they are, from 1: the same person has the same id all through the clip."""
     visible: NDArray[np.float32]
@@ -63,7 +67,7 @@ class ClipFrame(Frame):
 class Clip:
     """Frames that are drawn when asked for, by iteration or by index, alike bit for bit in any order.
 
-    A source for `danet.video` as well. Made by `render_clip`.
+    What happens in them is planned when the clip is made. A source for `danet.video` as well. Made by `render_clip`.
     """
 
     live = False
@@ -74,15 +78,15 @@ class Clip:
         self.size = size
         """Height and width, pixels."""
         self.fps: float | None = fps
-        self.frames: int | None = max(1, round(seconds * fps))
-        self._count, self._rate, self._seed = max(1, round(seconds * fps)), fps, seed
+        self._count, self._rate, self._seed = round(seconds * fps), fps, seed
+        self.frames: int | None = self._count
         rng = np.random.default_rng((seed, 1))
         self._view = View(*size)
         self._light = steady_light(rng)
         self._backdrop = backdrop(rng, self._view, self._light)
         self._persons = [sample_person(rng, self._backdrop) for _ in range(persons)]
         self._noise = between(rng, 0.02, 0.07)
-        cast = Cast(rng, self._view, [person.tall for person in self._persons], self._count / fps)
+        cast = Cast(rng, self._view, [person.tall for person in self._persons], min(seconds, self._count / fps))
         planned = SCRIPTS[script][0](cast)
         self._plans = planned.plans
         self.events: tuple[Event, ...] = planned.events
@@ -101,10 +105,12 @@ class Clip:
 
         Raises:
             IndexError: there is no such frame.
+            TypeError: `index` is no integer.
         """
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} of a clip of {len(self)} frames")
-        index = int(index) % len(self)
+        index %= len(self)
         canvas = Canvas(self._backdrop.copy(), np.zeros(self.size, np.uint16))
         figures = self._figures(index / self._rate)
         shapes = self._draw(canvas, figures)
@@ -119,8 +125,12 @@ class Clip:
         return sum(event.kind == kind and event.person == person for event in self.events)
 
     def keypoints(self, time_s: float) -> dict[int, NDArray[np.float64]]:
-        """Without drawing: keypoints (17, 2) float64 in pixels by id, at any time, also of who is out of the frame."""
-        return {index + 1: figure_keypoints(figure) for index, figure in self._figures(time_s).items()}
+        """Without drawing: keypoints (17, 2) float64 in pixels by id, at any time, also of who is out of the frame.
+
+        Raises:
+            InputError: `time_s` is NaN or infinite.
+        """
+        return {index + 1: figure_keypoints(figure) for index, figure in self._figures(moment(time_s)).items()}
 
     def _figures(self, time: float) -> dict[int, Figure]:
         """All persons, by index, from the farthest to the nearest."""
@@ -157,7 +167,7 @@ def _truth(
     """What a finished canvas shows."""
     points = {person: figure_keypoints(figure) for person, figure in figures.items()}
     levels = {person: figure_visibility(canvas, figure, points[person], person) for person, figure in figures.items()}
-    # nearest first, as in Scene
+    # from the front to the back, as in Scene
     present = [person for person in reversed(figures) if shapes[person].area and levels[person].any()]
     scene = Scene(
         image,
@@ -186,14 +196,17 @@ def render_clip(
     fps: float = 25.0,
     script: str = "walk",
 ) -> Clip:
-    """A clip of adults who move before a plain background; the same arguments give the same frames, bit for bit.
+    """A clip of adults who move before a plain background.
+
+    The same arguments give the same bits on one machine with one version of OpenCV; elsewhere the same persons,
+    keypoints and events, and pixels within some grey levels.
 
     Args:
         seed: 0 <= seed < 2**63.
         size: height and width of the frames, pixels.
-        persons: how many there are, at least 1, or 2 where they cross; those without a part in the
-            script stroll about.
-        seconds: length.
+        persons: how many there are, 32 at most, and at least 1, or 2 where they cross; those without a part in the
+            script stroll about, which takes time to plan (`MAX_PERSONS`).
+        seconds: length; at least one frame.
         fps: frames per second.
         script: "walk": all walk, stand and gesture, seldom one before the other. "cross": two walk past
             each other, the nearer one hides the other for a moment. "leave": one walks out of the frame
@@ -202,36 +215,21 @@ def render_clip(
     Raises:
         InputError: an argument is outside its range.
     """
-    if script not in SCRIPTS:
-        raise InputError(f"script is {script!r}; expected one of {', '.join(SCRIPTS)}")
-    sides = tuple(size) if isinstance(size, (tuple, list)) else ()
-    if len(sides) != 2:
-        raise InputError(f"size is {size!r}; expected (height, width)")
-    return Clip(
-        _integer("seed", seed, 0, 2**63 - 1),
-        (_integer("height", sides[0], MIN_SIDE, MAX_SIDE), _integer("width", sides[1], MIN_SIDE, MAX_SIDE)),
-        _integer("persons", persons, SCRIPTS[script][1], MAX_PERSONS),
-        _number("seconds", seconds, MAX_SECONDS),
-        _number("fps", fps, MAX_FPS),
-        script,
-    )
-
-
-def _integer(name: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-        raise InputError(f"{name} is {value!r}; expected an integer from {low} to {high}")
-    return int(value)
-
-
-def _number(name: str, value: object, high: float) -> float:
-    number = not isinstance(value, bool) and isinstance(value, (int, float, np.integer, np.floating))
-    if not number or not math.isfinite(got := float(value)) or not 0 < got <= high:  # type: ignore[arg-type]
-        raise InputError(f"{name} is {value!r}; expected a number above 0 and up to {high:g}")
-    return got
+    if not isinstance(script, str) or script not in SCRIPTS:
+        raise InputError(f"script is {shown(script)}; expected one of {', '.join(SCRIPTS)}")
+    seed, size = integer("seed", seed, 0, MAX_SEED), frame_size(size)
+    persons = integer("persons", persons, SCRIPTS[script][1], MAX_PERSONS)
+    seconds, fps = number("seconds", seconds, MAX_SECONDS), number("fps", fps, MAX_FPS)
+    if not round(seconds * fps):
+        raise InputError(f"fps is {fps:g} for {seconds:g} seconds; expected {1 / seconds:g} at least, for one frame")
+    return Clip(seed, size, persons, seconds, fps, script)
 
 
 def mot_rows(frames: Iterable[ClipFrame]) -> NDArray[np.float64]:
-    """The truth as MOTChallenge has it: (R, 6) float64 of frame (from 1), id, left, top, width, height in pixels."""
+    """The truth in MOTChallenge's columns: (R, 6) float64 of frame (from 1), id, left, top, width, height.
+
+    Left and top are edge coordinates as everywhere in danet: 0 is the frame's edge, where MOTChallenge counts from 1.
+    """
     rows = [
         (frame.index + 1, one, left, top, right - left, bottom - top)
         for frame in frames

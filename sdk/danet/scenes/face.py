@@ -28,7 +28,7 @@ from danet.scenes.head import (
 from danet.scenes.outfit import Outfit
 from danet.scenes.painter import Painter
 from danet.scenes.sampling import between, coin
-from danet.scenes.textures import Color
+from danet.scenes.textures import Color, scaled
 
 HAIR_VOLUME = {
     "bald": 1.0,
@@ -158,9 +158,9 @@ def _draw_face(painter: Painter, view: HeadView, outfit: Outfit, expression: Exp
 def _draw_mouth(painter: Painter, view: HeadView, outfit: Outfit, expression: Expression) -> None:
     if view.facing < 0.12:
         return
-    lips = _mixed(_scaled(outfit.skin.mean, 0.78), (70, 60, 170), 0.5 * expression.lips)
+    lips = _mixed(scaled(outfit.skin.mean, 0.78), (70, 60, 170), 0.5 * expression.lips)
     painter.flat(hull(view.project(MOUTH + _stretched(MOUTH, expression.opening))), lips, parts.FACE)
-    dark = _scaled(lips, 0.45)
+    dark = scaled(lips, 0.45)
     painter.flat(hull(view.project(LIP_GAP + _stretched(LIP_GAP, expression.opening))), dark, parts.FACE)
 
 
@@ -173,12 +173,12 @@ def _stretched(patch: NDArray[np.float64], opening: float) -> NDArray[np.float64
 
 def _draw_eye(painter: Painter, view: HeadView, outfit: Outfit, side: int) -> None:
     skin = outfit.skin.mean
-    painter.flat(hull(view.project(SOCKETS[side])), _scaled(skin, 0.86), parts.FACE)
-    painter.flat(hull(view.project(BROWS[side])), _mixed(_scaled(skin, 0.6), outfit.hair.mean, 0.6), parts.FACE)
+    painter.flat(hull(view.project(SOCKETS[side])), scaled(skin, 0.86), parts.FACE)
+    painter.flat(hull(view.project(BROWS[side])), _mixed(scaled(skin, 0.6), outfit.hair.mean, 0.6), parts.FACE)
     if outfit.glasses == "dark":
         painter.flat(hull(view.project(GLASSES[side])), (24, 22, 22), parts.FACE)
         return
-    painter.flat(hull(view.project(WHITES[side])), _mixed(_scaled(skin, 0.9), (225, 225, 225), 0.6), parts.FACE)
+    painter.flat(hull(view.project(WHITES[side])), _mixed(scaled(skin, 0.9), (225, 225, 225), 0.6), parts.FACE)
     painter.flat(hull(view.project(IRISES[side])), (28, 34, 44), parts.FACE)
     if outfit.glasses == "clear":
         _draw_rim(painter, view, side)
@@ -193,7 +193,7 @@ def _draw_rim(painter: Painter, view: HeadView, side: int) -> None:
 def _draw_nose(painter: Painter, view: HeadView, outfit: Outfit) -> None:
     tip = NOSE + np.array((0, 0, 0.04))
     base = view.project(NOSTRILS)
-    painter.flat(hull(base), _scaled(outfit.skin.mean, 0.55), parts.FACE)
+    painter.flat(hull(base), scaled(outfit.skin.mean, 0.55), parts.FACE)
     outline = hull(np.concatenate((view.ball(BRIDGE, 0.03), view.ball(tip, 0.05), base[:2])))
     painter.textured(outline, view.up(), outfit.skin, parts.FACE)
 
@@ -223,11 +223,7 @@ def _draw_headwear(painter: Painter, view: HeadView, outfit: Outfit) -> None:
 
 def _draw_visor(painter: Painter, view: HeadView, outfit: Outfit) -> None:
     outline = hull(view.project(VISOR))
-    painter.flat(outline, _scaled(outfit.hat.mean, 0.7), parts.SKULL)
-
-
-def _scaled(color: Color, factor: float) -> Color:
-    return int(color[0] * factor), int(color[1] * factor), int(color[2] * factor)
+    painter.flat(outline, scaled(outfit.hat.mean, 0.7), parts.SKULL)
 
 
 def _mixed(first: Color, second: Color, share: float) -> Color:

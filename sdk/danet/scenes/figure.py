@@ -130,7 +130,7 @@ def figure_visibility(canvas: Canvas, figure: Figure, keypoints: NDArray[np.floa
         if top is None:
             continue
         own = any(top == parts.code(person, part) for part in parts.SHOWN_BY[index])
-        trunk = top in (parts.code(person, parts.TORSO), parts.code(person, parts.PELVIS))
+        trunk = any(top == parts.code(person, part) for part in (parts.TORSO, parts.PELVIS, parts.SKIRT))
         levels[index] = 2 if own and (shows[index] or not (index < 5 or trunk)) else 1
     return levels
 

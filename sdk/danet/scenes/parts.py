@@ -16,7 +16,6 @@ LEFT_SHIN = 16
 LEFT_FOOT = 18
 SKIRT = 20
 HAIR = 21
-PROP = 22
 """A right part's number is its left one's + 1."""
 
 PARTS_PER_PERSON = 32

@@ -14,11 +14,15 @@ from danet.scenes.sampling import between, coin, pick
 MODES = ("whole", "near", "small")
 
 FRONT_INSIDE = 9
-"""Keypoints of the nearest person that lie in the frame, at least."""
+"""Keypoints of the person in front that lie in the frame, at least."""
 
 
 def sample_placed(rng: Generator, size: tuple[int, int], persons: int) -> list[Figure]:
-    """`persons` figures in a frame of (height, width), nearest first."""
+    """`persons` figures in a frame of (height, width), from the front to the back.
+
+    Those that fill most of the frame stand in front. A sitting person can so be of a larger scale than one who
+    stands before it.
+    """
     figures = [sample_figure(rng) for _ in range(persons)]
     scales = sorted((_scale_share(rng, index == 0) for index in range(persons)), reverse=True)
     placed: list[Figure] = []
@@ -49,7 +53,7 @@ def _place(rng: Generator, figure: Figure, size: tuple[int, int], share: float, 
         return _cut(rng, figure, size, scale)
     span_x, span_y = extent * scale
     if near is not None:
-        # beside the nearer person, partly behind: seldom out of sight
+        # beside the person in front, partly behind
         aside = pick(rng, (-1, 1)) * (0.12 + abs(float(rng.normal(0, 0.22))))
         x = near.camera.center[0] + aside * near.camera.scale
     else:
@@ -86,13 +90,13 @@ def _at(figure: Figure, scale: float, center: tuple[float, float]) -> Figure:
 
 def _extent(figure: Figure) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest x, y (2,) at unit scale, with a margin for what lies around the joints."""
-    points = figure_keypoints_unrounded(figure)
+    points = _unit_keypoints(figure)
     margin = 0.07
     return points.min(axis=0) - margin, points.max(axis=0) + margin
 
 
-def figure_keypoints_unrounded(figure: Figure) -> NDArray[np.float64]:
-    """Keypoints at unit scale, where rounding to parts of a pixel would be coarse."""
+def _unit_keypoints(figure: Figure) -> NDArray[np.float64]:
+    """Keypoints at unit scale; there `figure_keypoints` would round them to 1/64 of a body."""
     large = figure.camera.moved(1024.0, (0.0, 0.0))
     return figure_keypoints(replace(figure, camera=large)) / 1024.0
 

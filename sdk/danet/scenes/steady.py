@@ -55,7 +55,7 @@ class Person:
 
 
 def sample_person(rng: Generator, backdrop: Image) -> Person:
-    """An adult in shorts at least, with clothes that are told from the backdrop (H, W, 3)."""
+    """An adult in shorts at least, with clothes that are mostly told from the backdrop (H, W, 3)."""
     build = sample_build(rng)
     while build.head > 0.145:
         build = sample_build(rng)

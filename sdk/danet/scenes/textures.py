@@ -84,7 +84,7 @@ class Material:
 
 def shaded(color: Color, shade: Image, strength: float) -> Material:
     """A surface of one colour, darkened by up to `strength` where `shade` (TILE, TILE) uint8 is 0."""
-    dark = _scaled(color, 1 - strength)
+    dark = scaled(color, 1 - strength)
     return _material(cv2.applyColorMap(shade, ramp(dark, color)))
 
 
@@ -209,7 +209,8 @@ def muted(rng: Generator) -> Color:
     return blue, green, red
 
 
-def _scaled(color: Color, factor: float) -> Color:
+def scaled(color: Color, factor: float) -> Color:
+    """A colour of `factor` times the brightness."""
     return int(color[0] * factor), int(color[1] * factor), int(color[2] * factor)
 
 

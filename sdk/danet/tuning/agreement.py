@@ -33,7 +33,7 @@ class Sample:
 
 
 def render_sample(spec: ModelSpec) -> Sample:
-    """The same persons on every machine, in the model's crop."""
+    """The same persons on every machine, in the model's crop; pixels as OpenCV's build there rounds them."""
     scenes = [render_scene(FIRST_SEED + index, SCENE_SIZE, PERSONS) for index in range(SCENES)]
     crops = [crop_persons(scene.image, crop_affines(scene.boxes.astype(np.float64), spec), spec) for scene in scenes]
     return Sample(np.concatenate(crops), np.concatenate([scene.visibility for scene in scenes]) == VISIBLE)

@@ -40,7 +40,7 @@ class Load:
 
 
 def render_load(persons: int) -> Load:
-    """Rendered frames of 1280x720, the same on every machine."""
+    """Rendered frames of 1280x720: the same persons and boxes on every machine."""
     scenes = (render_scene(FIRST_SEED + index, FRAME_SIZE, persons) for index in range(FRAMES))
     return Load(persons, tuple((scene.image, scene.boxes) for scene in scenes))
 
