@@ -47,7 +47,7 @@ def report(packages: list[dict[str, object]]) -> int:
     if skipped and len(skipped) == len(packages):
         print("NOT AUDITED: the advisory service cannot be reached from here, or knows none of the packages")
     elif skipped:
-        print(f"not audited: {', '.join(str(one['name']) for one in skipped)}")
+        print(f"NOT AUDITED: {', '.join(str(one['name']) for one in skipped)}")
     return 1 if found else 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from danet.cpu import CPUINFO, read_cpu
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
 from danet.poses import Poses
@@ -48,7 +50,9 @@ HALF = Tolerance(0.05, 0.005)
 a CPU or a version that sums in half precision doubles or triples that."""
 INTEGER = Tolerance(0.05, 0.25, moved=0.25)
 """Responses are steps of 1/255 of a layer's range: the random network's many near ties may turn the other way where
-rounding or saturation of 8-bit products differ, as between CPUs with VNNI and without."""
+rounding or saturation of 8-bit products differ, as between CPUs with VNNI and without, or between backends."""
+INTEGER_AS_MADE = Tolerance(0.05, 0.01, moved=0.02)
+"""On a CPU of the kind that the answers were made on, AVX2 without VNNI: none moved there, and no score differed."""
 
 
 def _models(folder: str = "version-*") -> list[Any]:
@@ -64,8 +68,14 @@ def _models(folder: str = "version-*") -> list[Any]:
     ]
 
 
-def tolerance(name: str) -> Tolerance:
-    return INTEGER if "int8" in name else HALF if "fp16" in name else FLOAT
+def tolerance(name: str, *, same_backend: bool = True) -> Tolerance:
+    if "int8" not in name:
+        return HALF if "fp16" in name else FLOAT
+    features = read_cpu().features
+    if platform.machine().lower() in ("x86_64", "amd64") and CPUINFO.exists() and "AVX2" not in features:
+        pytest.skip("INT8 products without AVX2 give other keypoints: docs/faults.md, Fewer instructions")
+    as_made = same_backend and "AVX2" in features and not any("VNNI" in one for one in features)
+    return INTEGER_AS_MADE if as_made else INTEGER
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +115,7 @@ def test_onnx_in_openvino(name: str, frame: NDArray[np.uint8]) -> None:
     path = GOLDEN / "version-1" / name
     expected = json.loads(path.with_name(f"{name}.expected.json").read_text())
     with PoseEstimator(path, backend="openvino", threads=1) as estimator:
-        check(estimator.infer(frame, expected["boxes"]), expected, tolerance(name))
+        check(estimator.infer(frame, expected["boxes"]), expected, tolerance(name, same_backend=False))
 
 
 def test_every_format_is_there() -> None:

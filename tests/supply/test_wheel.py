@@ -25,9 +25,11 @@ MAX_WHEEL_BYTES = 15_000_000
 """13.1 MB on 2026-11-25, of which 12.8 are the two embedded models."""
 MAX_IR_BYTES = 8_000_000
 SDIST_EXTRAS = {
-    "CHANGELOG.md", "LICENSE", "MANIFEST.in", "MODEL_CARD.md", "NOTICE", "PKG-INFO", "README.md", "SECURITY.md",
-    "pyproject.toml", "setup.cfg",
+    "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "MANIFEST.in", "MODEL_CARD.md", "NOTICE", "PKG-INFO", "README.md",
+    "SECURITY.md", "benchmarks/cpu_pps.py", "constraints.txt", "pyproject.toml", "setup.cfg", "training/RUNS.md",
 }  # fmt: skip
+SDIST_FOLDERS = re.compile(r"(docs|examples|training/configs)/|benchmarks/results/.*\.md$")
+"""What README and docs lead to."""
 
 
 def modules() -> dict[str, Path]:
@@ -94,8 +96,11 @@ def test_sdist(dist: Path) -> None:
         members = archive.getmembers()
     assert all(member.isfile() or member.isdir() for member in members)  # no links
     names = {str(PurePosixPath(*PurePosixPath(one.name).parts[1:])) for one in members if one.isfile()}
-    sources = {name for name in names if name.split("/")[0] in SOURCES}
-    expected = set(modules()) | DATA
-    assert {name.split("/", 1)[1] for name in sources} == expected
-    rest = {name for name in names - sources if not re.match(r"danet_edge\.egg-info/", name)}
-    assert rest == SDIST_EXTRAS
+    told = SDIST_EXTRAS | {name for name in listed_files() if SDIST_FOLDERS.match(name)}
+    sources = {name for name in names - told if name.split("/")[0] in SOURCES}
+    assert {name.split("/", 1)[1] for name in sources} == set(modules()) | DATA
+    assert {name for name in names - sources if not re.match(r"danet_edge\.egg-info/", name)} == told
+    for name in ("README.md", "MODEL_CARD.md", "SECURITY.md"):
+        links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text(encoding="utf-8"))
+        assert links
+        assert set(links) <= names

@@ -6,6 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from danet.errors import BackendError
+
+if not hasattr(gr.Blocks, "preprocess_data"):  # the page would run, and open whatever address a visitor names
+    raise BackendError(
+        f"Gradio {gr.__version__} has no Blocks.preprocess_data, where danet app refuses addresses; expected Gradio 6: "
+        "pip install 'gradio>=6,<7'"
+    )
+
 
 class LocalBlocks(gr.Blocks):
     """Blocks that fetch no address: Gradio would, for a request that names one in the place of an upload."""
