@@ -4,7 +4,8 @@
 
 A SOURCE is a camera's index, an address (rtsp://...) or a file, which is played at its own speed as if it
 were a camera. Each source has a thread and a tracker of its own; estimator and detector are shared. Each works on the
-newest frame of its camera: what nobody takes in time is dropped, never queued, so that nothing lags.
+newest frame of its camera: what nobody takes in time is dropped, never queued, so that nothing lags. A source that
+cannot be opened, or fails later, does not end the others.
 """
 
 from __future__ import annotations
@@ -14,7 +15,20 @@ import threading
 import time
 from contextlib import ExitStack
 
-from danet import DanetError, PoseEstimator, PosePipeline, Tracker, open_detector, open_source
+from danet import DanetError, Detector, PoseEstimator, PosePipeline, Tracker, open_detector, open_source
+
+
+def opened(sources: list[str], estimator: PoseEstimator, detector: Detector, stack: ExitStack) -> list[PosePipeline]:
+    """A pipeline for each source that can be opened; why another one cannot is told."""
+    pipelines = []
+    for source in sources:
+        try:
+            pipeline = PosePipeline(open_source(source, live=True), estimator, detector, Tracker())
+        except DanetError as error:
+            print(f"left out: {error}", flush=True)
+        else:
+            pipelines.append(stack.enter_context(pipeline))
+    return pipelines
 
 
 def watch(pipeline: PosePipeline) -> None:
@@ -38,21 +52,13 @@ def report(pipelines: list[PosePipeline]) -> None:
         )
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Watch all sources until they end, the time is over, or Ctrl-C."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("sources", nargs="+", metavar="SOURCE")
-    parser.add_argument("--model", default="danet72", help="embedded model, or a file")
-    parser.add_argument("--detector", default="hog", help="hog, or a detector's .onnx")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
-    args = parser.parse_args(arguments)
+def watch_all(args: argparse.Namespace) -> None:
+    """Watch the sources until they end, the time is over, or Ctrl-C."""
     with ExitStack() as stack:
         estimator = stack.enter_context(PoseEstimator(args.model))
-        detector = open_detector(args.detector)
-        pipelines = [
-            stack.enter_context(PosePipeline(open_source(source, live=True), estimator, detector, Tracker()))
-            for source in args.sources
-        ]
+        pipelines = opened(args.sources, estimator, open_detector(args.detector), stack)
+        if not pipelines:
+            raise SystemExit("no source could be opened")
         threads = [threading.Thread(target=watch, args=(pipeline,)) for pipeline in pipelines]
         for thread in threads:
             thread.start()
@@ -67,6 +73,20 @@ def main(arguments: list[str] | None = None) -> None:
             pipeline.stop()
             thread.join()
         report(pipelines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line and watch; mistakes are told in a line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("sources", nargs="+", metavar="SOURCE")
+    parser.add_argument("--model", default="danet72", help="embedded model, or a file")
+    parser.add_argument("--detector", default="hog", help="hog, or a detector's .onnx")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long")
+    args = parser.parse_args(arguments)
+    try:
+        watch_all(args)
+    except (DanetError, OSError) as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Poses for a folder of videos on many machines with Ray Data; the output is Parquet, and a run can be resumed.
 
-    pip install "ray[data]"
+    pip install -c constraints.txt ".[ray]"        # in a clone of danet-edge
     python ray_batch.py VIDEOS POSES [--actors 8] [--threads 2] [--detector yolox_nano.onnx] [--address auto]
 
 Give folders that all machines see. Each actor keeps one estimator and does whole videos, since tracking needs the
@@ -12,14 +12,16 @@ Read it with pandas.read_parquet(POSES): a row for each frame, with lists of ids
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-import ray
-import ray.data
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import ray
+    import ray.data
+except ModuleNotFoundError as error:
+    raise SystemExit(f'{error}; in a clone of danet-edge run: pip install -c constraints.txt ".[ray]"') from error
 
 from danet import DanetError, PoseEstimator, PosePipeline, Tracker, open_detector
 from danet.files import write_beside
@@ -78,25 +80,21 @@ class VideoPoses:
             ]
 
 
-def main() -> None:
+def run(args: argparse.Namespace) -> None:
     """Do the videos that have no Parquet file yet."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("videos", type=Path)
-    parser.add_argument("poses", type=Path)
-    parser.add_argument("--actors", type=int, default=2)
-    parser.add_argument("--threads", type=int, default=1, help="cores of an actor")
-    parser.add_argument("--detector", default="hog", help="hog, or a detector's .onnx that all machines see")
-    parser.add_argument("--address", help="of a Ray cluster, such as auto; one on this machine if not given")
-    args = parser.parse_args()
-    videos = sorted(path.resolve() for path in args.videos.iterdir() if path.suffix.lower() in SUFFIXES)
+    found = (path for path in args.videos.iterdir() if path.suffix.lower() in SUFFIXES)
+    videos = sorted(path.resolve() for path in found if not path.name.startswith("."))
     left = [path for path in videos if not (args.poses / f"{path.name}.parquet").exists()]
     print(f"{len(videos)} videos, {len(videos) - len(left)} done before", flush=True)
     if not left:
         return
+    # actors work in another folder than this process
+    detector = args.detector if args.detector == "hog" else str(Path(args.detector).resolve())
+    open_detector(detector)  # a wrong file is told of here; in the actors, Ray would start them again and again
     ray.init(address=args.address)
     work = ray.data.from_items([{"path": str(path)} for path in left], override_num_blocks=len(left)).map(
         VideoPoses,
-        fn_constructor_args=(str(args.poses.resolve()), args.detector, args.threads),
+        fn_constructor_args=(str(args.poses.resolve()), detector, args.threads),
         compute=ray.data.ActorPoolStrategy(size=min(args.actors, len(left))),
         num_cpus=args.threads,
     )
@@ -106,7 +104,25 @@ def main() -> None:
         failed += bool(row["error"])
     ray.shutdown()
     if failed:
-        sys.exit(f"{failed} of {len(left)} videos could not be done")
+        raise SystemExit(f"{failed} of {len(left)} videos could not be done")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line and run; mistakes are told in a line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("videos", type=Path)
+    parser.add_argument("poses", type=Path)
+    parser.add_argument("--actors", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="cores of an actor")
+    parser.add_argument("--detector", default="hog", help="hog, or a detector's .onnx that all machines see")
+    parser.add_argument("--address", help="of a Ray cluster, such as auto; one on this machine if not given")
+    args = parser.parse_args(arguments)
+    if min(args.actors, args.threads) < 1:
+        parser.error(f"--actors {args.actors} and --threads {args.threads}, expected 1 or more")
+    try:
+        run(args)
+    except (DanetError, OSError) as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
+from danet import Poses
 from danet.embedded import embedded_model
 from danet.scenes.clip import Clip, ClipFrame, render_clip
 from danet.video.frame import Frame
+from danet.video.result import FramePoses
 from danet.video.video_writer import VideoWriter
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -42,6 +47,50 @@ def write_video(path: Path, frames: Iterable[Frame], fps: float) -> Path:
         for frame in frames:
             video.write(frame.image)
     return path
+
+
+class Camera(AbstractContextManager["Camera"]):
+    """Stands for a PosePipeline: gives the poses of frames a second apart, then Ctrl-C comes, or another error."""
+
+    def __init__(self, poses: Iterable[Poses], end: BaseException, told: Callable[[], str]) -> None:
+        self.source = SimpleNamespace(name="camera 0", fps=1.0)
+        self.told: list[str] = []  # what the program said at each frame
+        self._poses, self._end, self._told = poses, end, told
+
+    def __call__(self, *_: Any) -> Camera:
+        return self
+
+    def __iter__(self) -> Iterator[FramePoses]:
+        for index, poses in enumerate(self._poses):
+            picture = np.zeros((*SIZE, 3), np.uint8)
+            yield FramePoses(Frame(picture, index, float(index)), poses, detected=True, latency_s=0.0)
+            self.told.append(self._told())
+        raise self._end
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def on_camera(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[list[str], str]]:
+    """Runs a counter on frames with these poses; gives what came on stderr at each frame, and on stdout in all."""
+
+    def run(
+        module: ModuleType, arguments: list[str], poses: Iterable[Poses], end: BaseException | None = None
+    ) -> tuple[list[str], str]:
+        camera = Camera(poses, end or KeyboardInterrupt(), lambda: capsys.readouterr().err)
+        monkeypatch.setattr(module, "PosePipeline", camera)
+        monkeypatch.setattr(module, "PoseEstimator", lambda _: None)
+        try:
+            with pytest.raises(SystemExit, match=str(end)) if end else nullcontext():
+                module.main(arguments)
+        except KeyboardInterrupt:
+            pytest.fail("Ctrl-C came through")  # itself it would end pytest
+        return camera.told, capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(scope="session")

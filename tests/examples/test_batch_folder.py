@@ -4,12 +4,12 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 
-from danet import PoseEstimator
+from danet import InputError, PoseEstimator
 from danet.detectors.hog_detector import HogDetector
 from danet.frame import read_picture
 
@@ -60,9 +60,75 @@ def test_results_are_those_of_the_parts(
 
 def test_a_folder_of_results_that_does_not_exist_is_made(example: Load, model: str, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
     results = tmp_path / "new" / "run" / "results.json"
     example("batch_folder").main([str(tmp_path / "pictures"), str(results), "--model", model])
     assert json.loads(results.read_text()) == []
+
+
+@pytest.mark.parametrize(("name", "told"), [("absent", "No such file"), ("empty", "no pictures in this folder")])
+def test_a_folder_without_pictures_is_told_of(example: Load, model: str, tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "empty").mkdir()
+    results = tmp_path / "new" / "results.json"
+    with pytest.raises(SystemExit, match=f"{tmp_path / name}: {told}"):
+        example("batch_folder").main([str(tmp_path / name), str(results), "--model", model])
+    assert not results.parent.exists()
+
+
+def detected(module: ModuleType, monkeypatch: pytest.MonkeyPatch, detect: Callable[..., object]) -> None:
+    """Run with another detector."""
+    monkeypatch.setattr(module, "open_detector", lambda _: SimpleNamespace(detect=detect))
+
+
+def test_ctrl_c_keeps_what_is_done(
+    example: Load, model: str, picture_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, results = example("batch_folder"), tmp_path / "results.json"
+    answers = iter([(np.zeros((0, 4)), np.zeros(0))])
+
+    def detect(_: object) -> object:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise KeyboardInterrupt from None
+
+    detected(module, monkeypatch, detect)
+    try:
+        with pytest.raises(SystemExit, match="stopped; the same command goes on where it was"):
+            module.main([str(picture_folder), str(results), "--model", model])
+    except KeyboardInterrupt:
+        pytest.fail("Ctrl-C came through")  # itself it would end pytest
+    assert module.finished(tmp_path / "results.json.part") == {"a.png": []}
+    assert not results.exists()
+
+
+def test_a_picture_that_the_detector_fails_on_is_left_out(
+    example: Load,
+    model: str,
+    picture_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    module, answers = example("batch_folder"), iter([InputError("box 0 is odd"), None, None])
+
+    def detect(_: object) -> object:
+        if error := next(answers):
+            raise error
+        return np.zeros((0, 4)), np.zeros(0)
+
+    detected(module, monkeypatch, detect)
+    arguments = [str(picture_folder), str(tmp_path / "results.json"), "--model", model]
+    module.main(arguments)
+    told = capsys.readouterr().out
+    assert "left out: box 0 is odd" in told
+    assert "2 pictures, 0 persons, 2 done now" in told
+
+    # one that was done, and removed since, is in no count
+    (picture_folder / "b.png").unlink()
+    (picture_folder / "a.png").unlink()
+    module.main(arguments)
+    assert "1 pictures, 0 persons, 0 done now" in capsys.readouterr().out
 
 
 def test_a_whole_journal_is_left_alone(example: Load, tmp_path: Path) -> None:
@@ -84,6 +150,7 @@ def test_a_whole_journal_is_left_alone(example: Load, tmp_path: Path) -> None:
     ("names", "expected"),
     [
         (["b.jpg", "a.PNG", "x.txt"], {"a.PNG": 1, "b.jpg": 2}),
+        (["b.jpg", "._b.jpg", ".a.jpg"], {"b.jpg": 1}),  # what macOS lays beside files on other disks
         (["000000000139.jpg", "000000000285.jpg"], {"000000000139.jpg": 139, "000000000285.jpg": 285}),
         (["1.jpg", "1.png"], {"1.jpg": 1, "1.png": 2}),
     ],

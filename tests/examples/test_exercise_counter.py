@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -66,6 +67,24 @@ def test_hysteresis(example: Load, angles: list[float], expected: int) -> None:
     assert counter.count == expected
 
 
+def test_a_camera_shows_its_counts(example: Load, on_camera: Callable[..., object]) -> None:
+    angles = [175, 120, 175, 175, 120, 175]
+    seen = [replace(person(legs(one, one)), ids=np.array([7])) for one in angles]
+    told = on_camera(example("exercise_counter"), ["0"], seen)
+    changes = ["", "", "2.0 s: person 7: 1 squats\n", "", "", "5.0 s: person 7: 2 squats\n"]
+    assert told == (changes, "person 7: 2 squats\n")
+
+
+@pytest.mark.parametrize(("down", "up"), [("160", "150"), ("150", "150"), ("0", "150"), ("150", "180"), ("nan", "160")])
+def test_thresholds_without_a_gap_are_refused(
+    example: Load, capsys: pytest.CaptureFixture[str], down: str, up: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        example("exercise_counter").main(["nowhere.mp4", "--down", down, "--up", up])
+    assert ended.value.code == 2
+    assert f"--down {down} and --up {up}, expected 0 < down < up < 180" in capsys.readouterr().err
+
+
 def counted(example: Load, clip: Clip, who: int) -> int:
     """From the true keypoints, with the program's own thresholds."""
     module = example("exercise_counter")
@@ -91,7 +110,9 @@ def test_count_by_the_embedded_model(
 ) -> None:
     example("exercise_counter").main([str(squat_video), "--model", model])
     assert squats[0].count("squat", 1) == 1
-    assert capsys.readouterr().out == "person 1: 1 squats\n"
+    told = capsys.readouterr()
+    assert told.out == "person 1: 1 squats\n"
+    assert told.err.endswith(" s: person 1: 1 squats\n")
 
 
 @pytest.mark.slow

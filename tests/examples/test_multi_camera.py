@@ -54,3 +54,25 @@ def test_a_source_that_fails_is_told_of(example: Load, model: str, capsys: pytes
     with PoseEstimator(model) as estimator:
         example("multi_camera").watch(PosePipeline(Unplugged(), estimator))
     assert capsys.readouterr().out == "door: door: no frame for 60 s\n"
+
+
+def test_a_source_that_cannot_be_opened_is_left_out(
+    example: Load, model: str, short_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = tmp_path / "absent.mp4"
+    example("multi_camera").main([str(absent), str(short_video), "--model", model, "--seconds", "30"])
+    told = capsys.readouterr().out
+    assert told.startswith(f"left out: {absent}: no such file\n")
+    (short,) = last_lines(told, 1)
+    assert short[0] == str(short_video)
+    assert int(short[1]) >= 1
+
+
+def test_status_1_where_none_can_be_opened(
+    example: Load, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = [str(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    with pytest.raises(SystemExit) as ended:
+        example("multi_camera").main([*sources, "--model", model])
+    assert ended.value.code == "no source could be opened"  # a text is status 1
+    assert capsys.readouterr().out == "".join(f"left out: {source}: no such file\n" for source in sources)

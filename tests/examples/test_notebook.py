@@ -38,6 +38,12 @@ def test_outputs_are_stripped() -> None:
         assert (cell["outputs"], cell["execution_count"]) == ([], None)
 
 
+def test_the_install_line_brings_jupyter() -> None:
+    install = "pip install -c constraints.txt . matplotlib jupyterlab"
+    assert install in "".join(cells("markdown")[0]["source"])
+    assert install in (EXAMPLES.parent / "docs" / "examples.md").read_text()
+
+
 @pytest.mark.long
 def test_runs_as_plain_python(tmp_path: Path) -> None:
     program = "\n\n".join("".join(cell["source"]) for cell in cells("code")) + CHECK

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from danet import Poses
+from danet import Poses, SourceError
 from danet.video.opening import open_source
 
 Load = Callable[[str], ModuleType]
@@ -57,6 +57,23 @@ def test_nobody(example: Load) -> None:
     assert walked(example, LEVEL, [(50, 80)], []) == (0, 0)
 
 
+@pytest.mark.parametrize("end", [None, SourceError("camera 0: no frame for 60 s")])
+def test_a_camera_shows_its_counts(example: Load, on_camera: Callable[..., object], end: SourceError | None) -> None:
+    way = [*DOWN, *DOWN[::-1]]
+    line = ["0", "--line", "0,100,200,100"]
+    told = on_camera(example("people_counter"), line, (feet_at((1, *place)) for place in way), end)
+    changes = ["", "", "2.0 s: in 1, out 0\n", "", "", "", "6.0 s: in 1, out 1\n", ""]
+    assert told == (changes, "in 1, out 1\n")
+
+
+@pytest.mark.parametrize("line", ["0,0,320", "0,0,320,480,5", "a,0,320,480", "", "0,0,nan,480", "0,0,inf,9", "7,8,7,8"])
+def test_what_is_no_line_is_refused(example: Load, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        example("people_counter").main(["nowhere.mp4", f"--line={line}"])
+    assert ended.value.code == 2
+    assert f"argument --line: {line!r}, expected x1,y1,x2,y2: four numbers" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_two_walk_past_each_other(
     example: Load, model: str, crossing_video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -64,7 +81,9 @@ def test_two_walk_past_each_other(
     out = tmp_path / "out.avi"
     line = ["--line", "160,0,160,240"]
     example("people_counter").main([str(crossing_video), *line, "--model", model, "--out", str(out)])
-    assert capsys.readouterr().out == "in 1, out 1\n"
+    told = capsys.readouterr()
+    assert told.out == "in 1, out 1\n"
+    assert len(told.err.splitlines()) == 2
     frames = list(open_source(out))
     assert len(frames) == 24
     blue, green, red = np.median(frames[-1].image[100:130, 159:162].reshape(-1, 3), axis=0)

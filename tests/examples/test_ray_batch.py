@@ -13,8 +13,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -22,13 +24,10 @@ from danet.scenes.clip import ClipFrame, render_clip
 
 from .conftest import EXAMPLES, write_video
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(name) for name in ("ray", "pyarrow")),
-        reason="Ray Data is not installed; pip install 'ray[data]'",
-    ),
-]
+needs_ray = pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("ray", "pyarrow")),
+    reason="Ray Data is not installed; pip install -c constraints.txt '.[ray]'",
+)
 FRAMES = {"a.avi": 24, "b.avi": 20, "c.avi": 16}
 ENVIRONMENT = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}
 
@@ -89,6 +88,8 @@ def kill_one_at_work(run: subprocess.Popen[str]) -> int:
     raise AssertionError("no two actors were at work")
 
 
+@pytest.mark.slow
+@needs_ray
 def test_a_killed_worker_loses_and_doubles_nothing(videos: Path, tmp_path: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -117,3 +118,68 @@ def test_a_killed_worker_loses_and_doubles_nothing(videos: Path, tmp_path: Path)
     assert f"{videos / 'b.avi'}: 20 frames" in told
     assert stamps == {name: (poses / f"{name}.parquet").stat().st_mtime_ns for name in stamps}
     assert pq.read_metadata(poses / "b.avi.parquet").num_rows == 20
+
+
+@pytest.fixture
+def fake_ray(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
+    """Stands for Ray, and has nothing to do."""
+    ray = MagicMock()
+    ray.data.from_items.return_value.map.return_value.iter_rows.return_value = []
+    for name in ("ray", "ray.data", "pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, ray if name == "ray" else MagicMock())
+    return ray
+
+
+@pytest.mark.parametrize("given", ["hog", "models/yolox.onnx"])
+def test_actors_get_whole_paths(
+    example: Callable[[str], ModuleType],
+    fake_ray: MagicMock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    given: str,
+) -> None:
+    """They work in another folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("videos").mkdir()
+    for name in ("a.mp4", "._a.mp4", "notes.txt"):
+        (tmp_path / "videos" / name).touch()
+    module, opened = example("ray_batch"), MagicMock()
+    monkeypatch.setattr(module, "open_detector", opened)
+    module.main(["videos", "poses", "--detector", given])
+    detector = given if given == "hog" else str(tmp_path / given)
+    opened.assert_called_once_with(detector)
+    assert fake_ray.data.from_items.call_args.args == ([{"path": str(tmp_path / "videos" / "a.mp4")}],)
+    made = fake_ray.data.from_items.return_value.map.call_args.kwargs["fn_constructor_args"]
+    assert made == (str(tmp_path / "poses"), detector, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["absent", "poses"], "No such file or directory: 'absent'"),
+        (["videos", "poses", "--detector", "absent.onnx"], "absent.onnx: no such file"),
+        (["videos", "poses", "--actors", "0"], "2"),
+        (["videos", "poses", "--threads", "-1"], "2"),
+    ],
+)
+def test_mistakes_are_told_in_a_line(
+    example: Callable[[str], ModuleType],
+    fake_ray: MagicMock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    code: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("videos").mkdir()
+    (tmp_path / "videos" / "a.mp4").touch()
+    with pytest.raises(SystemExit) as ended:
+        example("ray_batch").main(arguments)
+    assert code in str(ended.value.code)
+    fake_ray.init.assert_not_called()
+
+
+def test_without_ray_it_names_the_extra(example: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SystemExit, match=r'pip install -c constraints.txt ".\[ray\]"'):
+        example("ray_batch")

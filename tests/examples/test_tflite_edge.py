@@ -6,9 +6,16 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from unittest.mock import MagicMock
 
+import cv2
 import pytest
+
+from danet.embedded import PORTRAIT
+from danet.video.folder_source import SUFFIXES
 
 from .conftest import EXAMPLES
 
@@ -66,3 +73,57 @@ def test_picture_by_default(tmp_path: Path) -> None:
     told = run(tmp_path, "--threads", 2).splitlines()
     assert len(told) == 3
     assert "1 persons, best score 0." in told[1]
+
+
+@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+def test_every_kind_of_picture_is_one_person(
+    example: Callable[[str], ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str
+) -> None:
+    picture = tmp_path / f"portrait{suffix.upper()}"
+    cv2.imwrite(str(picture), cv2.imread(str(PORTRAIT)))
+    example("tflite_edge").main([str(picture), "--threads", "1"])
+    assert "1 persons, best score 0." in capsys.readouterr().out
+
+
+def test_an_address_that_ends_like_a_picture_is_a_camera(
+    example: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = example("tflite_edge")
+    given: list[object] = []
+
+    def pipeline(*arguments: object) -> None:
+        given.extend(arguments)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(module, "PosePipeline", pipeline)
+    with pytest.raises(SystemExit, match="no network here"):
+        module.main(["http://camera/video.jpg", "--threads", "1"])
+    assert len(given) == 4  # with a detector and a tracker
+
+
+def test_ctrl_c_ends_a_camera(
+    example: Callable[[str], ModuleType],
+    short_video: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With its last line, as at the end of a file."""
+    module, writer = example("tflite_edge"), MagicMock()
+    writer.return_value.__enter__.return_value.write.side_effect = [None, KeyboardInterrupt]
+    monkeypatch.setattr(module, "VideoWriter", writer)
+    try:
+        module.main([str(short_video), "--threads", "1", "--out", "out.avi"])
+    except KeyboardInterrupt:
+        pytest.fail("Ctrl-C came through")  # itself it would end pytest
+    assert capsys.readouterr().out.splitlines()[-1].startswith("2 frames, ")
+    writer.return_value.__exit__.assert_called_once()
+
+
+@pytest.mark.parametrize("frames", ["0", "-1"])
+def test_no_frames_are_refused(
+    example: Callable[[str], ModuleType], capsys: pytest.CaptureFixture[str], frames: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        example("tflite_edge").main([f"--frames={frames}"])
+    assert ended.value.code == 2
+    assert f"--frames {frames}, expected 1 or more" in capsys.readouterr().err
