@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.model_options import add_spec_options
 from danet.errors import InputError, MissingExtraError
+from danet_network.facts import SUFFIXES, checkpoint_suffix
+
+if TYPE_CHECKING:
+    from danet_converters.export import Target
+    from danet_network.checkpoint import CheckpointInfo
 
 GATED = "int8"
 """The precision whose files are written only if their accuracy passes a gate."""
@@ -19,7 +29,7 @@ QUANTIZERS = "danet.quantizers"
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "checkpoint", metavar="CHECKPOINT", type=Path, help=".safetensors, .pt, .pth, or the zoo's .pkl"
+        "checkpoint", metavar="CHECKPOINT", type=Path, help=f"{', '.join(SUFFIXES)}; .pkl: of the MegEngine zoo"
     )
     parser.add_argument(
         "--to", nargs="+", choices=("onnx", "openvino", "tflite"), default=["openvino"], help="formats (openvino)"
@@ -35,6 +45,11 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
     parser.add_argument("--name", help="file name without suffix; the model's name if not given")
     parser.add_argument("--data", metavar="DIR", type=Path, help="for int8: what to calibrate and to measure on")
+    parser.add_argument(
+        "--weights",
+        metavar="KEY",
+        help="which state dict of a file that holds several, such as model or ema (averaged weights go first)",
+    )
     add_spec_options(parser)
 
 
@@ -45,6 +60,11 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
                 f"{option} {value} with --precision {GATED}: quantized files keep the decoder and the padding of the "
                 f"file that they are made from; convert to fp32 with {option}, then run danet quantize on that file"
             )
+    if options.weights is not None and GATED in options.precision:
+        return (
+            f"--weights {options.weights} with --precision {GATED}: quantized files are made from the weights that are "
+            "taken by themselves; convert to fp32 with --weights, then run danet quantize on that file"
+        )
     if options.data is not None and GATED not in options.precision:
         return f"--data {options.data} is for --precision {GATED}, which alone is calibrated; leave it out"
     return None
@@ -54,22 +74,75 @@ def _run(options: argparse.Namespace) -> int:
     if wrong := _wrong_use(options):
         return wrong_use("convert", wrong)
     labels = [label for label in options.precision if label != GATED]
-    if labels:
-        _export(options, labels)
+    targets = _targets(options, labels) if labels else []
+    _tell_assumptions(options)
+    if targets:
+        with _chosen_weights(options) as checkpoint:
+            _export(options, checkpoint, targets)
     return _quantize(options) if GATED in options.precision else 0
 
 
-def _export(options: argparse.Namespace, labels: list[str]) -> None:
+def _targets(options: argparse.Namespace, labels: list[str]) -> list[Target]:
     try:
-        from danet_converters.export import choose_targets, export_all
-
-        chosen = choose_targets(options.to, labels, quantized=GATED in options.precision)
+        from danet_converters.export import choose_targets
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
+    return choose_targets(options.to, labels, quantized=GATED in options.precision)
+
+
+def _tell_assumptions(options: argparse.Namespace) -> None:
+    """Say what a checkpoint leaves open and how it is taken: the parity check compares the file with just that."""
+    path = options.checkpoint
+    if checkpoint_suffix(path) not in SUFFIXES or not path.is_file():
+        return  # it is for whoever reads it to say what it is
+    try:
+        from danet_network.checkpoint import describe_checkpoint
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
+    info = describe_checkpoint(path, weights=options.weights)
+    for line in _assumptions(info, options):
+        human().print(f"{path}: {line}", markup=False, soft_wrap=True)
+
+
+def _assumptions(info: CheckpointInfo, options: argparse.Namespace) -> Iterator[str]:
+    if info.notes:
+        yield "; ".join(info.notes)
+    if info.assumed_spec:
+        spec = info.spec.decoded_by(options.decoder).padded_by(options.box_padding)
+        (height, width), decoder = spec.input_size, spec.decoder
+        refined = f"{decoder.refinement} {decoder.offsets}" if decoder.offsets else decoder.refinement
+        yield (
+            f"so it gets {spec.color_order} crops, {height} x {width}, mean {spec.mean}, std {spec.std}, box padding "
+            f"{spec.box_padding:g}, decoder {refined}, heatmap peak {decoder.heatmap_peak:g}, flip shift "
+            f"{decoder.flip_shift}; if it was trained otherwise, poses are wrong and no check here notices: give it "
+            "its own ModelSpec (docs/conversion.md, Your own checkpoint)"
+        )
+
+
+@contextmanager
+def _chosen_weights(options: argparse.Namespace) -> Iterator[Path]:
+    """The checkpoint, or a native one with those of its weights that were asked for, which ends with the block."""
+    if options.weights is None:
+        yield options.checkpoint
+        return
+    from danet_network.checkpoint import load_checkpoint, save_checkpoint
+
+    with tempfile.TemporaryDirectory(prefix="danet-convert-") as folder:
+        native = Path(folder) / "weights.safetensors"
+        network, spec = load_checkpoint(options.checkpoint, weights=options.weights)
+        # the file's sha256 stays that of the whole checkpoint, whose other weights may be the better known ones
+        told = f"{spec.training_data}; weights {options.weights} of the checkpoint"
+        save_checkpoint(native, network, replace(spec, training_data=told))
+        yield native
+
+
+def _export(options: argparse.Namespace, checkpoint: Path, targets: list[Target]) -> None:
+    from danet_converters.export import export_all
+
     console = human()
     with progress_bar() as bar:
-        files = export_all(options.checkpoint, chosen, options.out, options.name, options.decoder, options.box_padding)
-        for done in bar.track(files, total=len(chosen), description="files"):
+        files = export_all(checkpoint, targets, options.out, options.name, options.decoder, options.box_padding)
+        for done in bar.track(files, total=len(targets), description="files"):
             parity = done.parity
             console.print(
                 f"{done.path}: heatmaps differ by {parity.heatmaps:.1e} of their range, "

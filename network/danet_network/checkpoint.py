@@ -1,10 +1,13 @@
-"""Checkpoint files: the native safetensors format, PyTorch files, and pickles of the MegEngine zoo."""
+"""Checkpoint files: the native safetensors format, PyTorch files, and pickles of the MegEngine zoo.
+
+What other programs put into theirs is read as far as the tensors say which network they are of.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,14 +19,16 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from danet.bounded_file import read_at_most
-from danet.errors import ModelFileError, ModelSpecError
+from danet.errors import InputError, ModelFileError, ModelSpecError
 from danet.files import write_beside
 from danet.model_spec import MAX_SPEC_BYTES, SPEC_KEY, ModelSpec
 from danet_network import restricted_pickle, torch_file
 from danet_network.config import DANetConfig
 from danet_network.count import count
+from danet_network.facts import SUFFIXES, checkpoint_suffix
 from danet_network.model import STRIDE, DANet
-from danet_network.weights import KNOWN, build, compare, expected_shapes, recognise, refuse_foreign
+from danet_network.state_dicts import choose
+from danet_network.weights import KNOWN, build
 from danet_network.zoo import convert_zoo, preset_spec, zoo_spec
 
 CONFIG_KEY = "danet.config"
@@ -31,14 +36,14 @@ CONFIG_KEY = "danet.config"
 MAX_HEADER_BYTES = 16 << 20
 MAX_FILE_BYTES = 1 << 30
 _COARSEST_STRIDE = 32
-_WRAPPERS = ("module.", "_orig_mod.")
-"""Prefixes that AveragedModel, DistributedDataParallel and torch.compile put before every name."""
-_COUNTER = "n_averaged"
-"""What AveragedModel has beside the network."""
-_STATE_KEYS = ("model", "state_dict", "model_state_dict")
-"""Under which programs keep the state dict in a checkpoint."""
+_OWN_CONFIG = frozenset({"transitions", "decoder_width", "channel_attention", "spatial_attention"})
+"""Fields by one of which a config is danet's, and not the hyper-parameters of another program. The last are no part of
+what tensors say, so that a config with one of them must not be left out."""
+_OWN_SPEC = frozenset({"box_padding", "color_order", "flip_pairs", "decoder"})
+"""The same of a spec that is a dict, where danet's own are JSON text."""
+_ZIP = b"PK\x03\x04"
 _LOOKS_LIKE = {
-    b"PK\x03\x04": "a zip archive (PyTorch files are: .pt)",
+    _ZIP: "a zip archive (PyTorch files are: .pt)",
     b"\x80": "a Python pickle (zoo files are: .pkl)",
     b"version https://git-lfs": "a Git LFS pointer (run git lfs pull)",
     b"<": "a web page (the download failed)",
@@ -53,6 +58,8 @@ class _Content:
     tensors: dict[str, Tensor]
     config: DANetConfig
     spec: ModelSpec
+    notes: tuple[str, ...] = ()
+    assumed_spec: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,10 @@ class CheckpointInfo:
     parameters: int
     gflops: float
     """Multiply-adds for one crop of `spec.input_size`, in units of 1e9."""
+    notes: tuple[str, ...]
+    """What the file leaves open alone, a clause each."""
+    assumed_spec: bool
+    """Whether the file holds no ModelSpec, and `spec` is that of its preset."""
 
 
 def save_checkpoint(path: Path, network: DANet, spec: ModelSpec) -> None:
@@ -88,45 +99,60 @@ def save_checkpoint(path: Path, network: DANet, spec: ModelSpec) -> None:
         raise ModelFileError(f"{path}: cannot be written ({_line(error)})") from error
 
 
-def load_checkpoint(path: Path) -> tuple[DANet, ModelSpec]:
+def load_checkpoint(path: Path, *, weights: str | None = None) -> tuple[DANet, ModelSpec]:
     """A network in eval mode, float32, on the CPU, and its spec.
 
-    Files: `.safetensors` (native), `.pt`/`.pth` (a dict of "config", "spec" and "model"; a training
-    state, of which the averaged weights are taken; or a bare state dict, whose config is recognised
-    from its tensors), `.pkl` (model zoo). A PyTorch file without a spec gets that of its preset, which
-    is said in `training_data`. The spec's `source_sha256` is that of the file, unless the file names
-    an earlier source.
+    Files: `.safetensors` (native, or a bare state dict); `.pt`, `.pth`, `.pth.tar`, `.ckpt` and PyTorch's
+    `.bin` (a dict of "config", "spec" and "model"; a training state, of which the averaged weights are
+    taken; or what other programs write, whose config is recognised from the tensors); `.pkl` (model zoo).
+    A file without a spec gets that of its preset, which is said in `training_data`. The spec's
+    `source_sha256` is that of the file, unless the file names an earlier source.
+
+    Args:
+        path: of the file.
+        weights: key of the state dict to take, such as "model" or "state_dict.net", where the file holds
+            several. If not given, averaged weights go before the last ones (`state_dicts.choose`);
+            `describe_checkpoint` says which were taken and which were not.
 
     Raises:
+        InputError: `weights` is no key of the file's.
         ModelFileError: the file is missing, damaged, refused or of another kind, or its tensors do
             not fit the network.
-        ModelSpecError: its spec is absent, malformed or contradicts the network.
+        ModelSpecError: its spec is malformed or contradicts the network.
     """
-    network, content = _load(path)
+    network, content = _load(path, weights)
     return network, content.spec
 
 
-def describe_checkpoint(path: Path) -> CheckpointInfo:
+def describe_checkpoint(path: Path, *, weights: str | None = None) -> CheckpointInfo:
     """Kind, config, spec and cost of a checkpoint, which is read and checked in full.
 
     Raises:
-        ModelFileError, ModelSpecError: as `load_checkpoint`.
+        InputError, ModelFileError, ModelSpecError: as `load_checkpoint`.
     """
-    _, content = _load(path)
+    _, content = _load(path, weights)
     cost = count(content.config, content.spec.input_size)
-    return CheckpointInfo(content.kind, content.config, content.spec, cost.parameters, cost.gflops)
+    return CheckpointInfo(
+        "; ".join((content.kind, *content.notes)),
+        content.config,
+        content.spec,
+        cost.parameters,
+        cost.gflops,
+        content.notes,
+        content.assumed_spec,
+    )
 
 
-def _load(path: Path) -> tuple[DANet, _Content]:
-    reader = _READERS.get(path.suffix.lower())
+def _load(path: Path, weights: str | None) -> tuple[DANet, _Content]:
+    reader = _READERS.get(checkpoint_suffix(path))
     if reader is None:
-        raise ModelFileError(f"{path}: no checkpoint suffix; expected one of {', '.join(_READERS)}")
+        raise ModelFileError(f"{path}: no checkpoint suffix; expected one of {', '.join(SUFFIXES)}")
     data = _read_bytes(path)
     try:
-        content = reader(data)
+        content = reader(data, weights)
         _refuse_contradiction(content.config, content.spec)
         network = build(content.tensors, content.config)
-    except (ModelFileError, ModelSpecError) as error:
+    except (InputError, ModelFileError, ModelSpecError) as error:
         text = f"{path}: {error}"
         raise type(error)(text if text.isprintable() else ascii(text)) from error
     source = content.spec.source_sha256 or hashlib.sha256(data).hexdigest()
@@ -156,7 +182,7 @@ def _not_a(format_name: str, data: bytes, why: str) -> NoReturn:
     raise ModelFileError(f"not a whole {format_name} file ({why}){looks}; copy or download it again")
 
 
-def _read_native(data: bytes) -> _Content:
+def _read_safetensors(data: bytes, weights: str | None) -> _Content:
     header_size = int.from_bytes(data[:8], "little")
     if header_size > MAX_HEADER_BYTES:
         _not_a("safetensors", data, f"a header of {header_size} bytes, expected at most {MAX_HEADER_BYTES}")
@@ -165,13 +191,22 @@ def _read_native(data: bytes) -> _Content:
         metadata = json.loads(data[8 : 8 + header_size]).get("__metadata__") or {}
     except Exception as error:  # SafetensorError, and what PyTorch says to an odd dtype
         _not_a("safetensors", data, _line(error))
-    if CONFIG_KEY not in metadata or SPEC_KEY not in metadata:
-        raise ModelFileError(
-            f"safetensors without {CONFIG_KEY} and {SPEC_KEY} in its metadata; write it with save_checkpoint"
-        )
-    return _Content(
-        "native checkpoint", tensors, _config_from_json(metadata[CONFIG_KEY]), _spec_from_json(metadata[SPEC_KEY])
-    )
+    if CONFIG_KEY in metadata and SPEC_KEY in metadata:
+        _refuse_choice(weights, "a native checkpoint")
+        config, spec = _config_from_json(metadata[CONFIG_KEY]), _spec_from_json(metadata[SPEC_KEY])
+        return _Content("native checkpoint", tensors, config, spec)
+    lacking = f"safetensors without {CONFIG_KEY} and {SPEC_KEY} in its metadata"
+    if CONFIG_KEY in metadata or SPEC_KEY in metadata:
+        raise ModelFileError(f"{lacking}, which has one of them; write it with save_checkpoint")
+    try:
+        return _of_another_program("safetensors state dict", tensors, {}, weights)
+    except ModelFileError as error:
+        raise ModelFileError(f"{lacking}, and by its tensors: {error}; write it with save_checkpoint") from error
+
+
+def _refuse_choice(weights: str | None, what: str) -> None:
+    if weights is not None:
+        raise InputError(f"weights {weights[:80]!a} of {what}, which holds one state dict; leave it out")
 
 
 def _config_from_json(text: str) -> DANetConfig:
@@ -194,29 +229,94 @@ def _config_from(values: object) -> DANetConfig:
 
 def _spec_from_json(text: object) -> ModelSpec:
     if not isinstance(text, str):
-        raise ModelSpecError(f"model spec: a {type(text).__name__}, expected JSON text")
+        raise ModelSpecError(f"model spec: a {type(text).__name__}, expected JSON text; save spec.to_json()")
     if len(text.encode("utf-8", "surrogatepass")) > MAX_SPEC_BYTES:
         raise ModelSpecError(f"model spec: more than {MAX_SPEC_BYTES} bytes")
     return ModelSpec.from_json(text)
 
 
-def _read_torch(data: bytes) -> _Content:
+def _read_torch(data: bytes, weights: str | None) -> _Content:
     values = _torch_values(data)
     training = {"average", "samples_seen"} <= values.keys()
-    key = "average" if training else next((key for key in _STATE_KEYS if key in values), None)
-    tensors = _unwrapped(values if key is None else values[key])
-    config = _config_from(values["config"]) if "config" in values else _recognised(tensors)
-    spec = _spec_from_json(values["spec"]) if "spec" in values else _assumed_spec(config)
-    kind = "training state" if training else "PyTorch checkpoint" if "config" in values else "PyTorch state dict"
-    return _Content("; ".join((kind, *_assumed(values, config))), tensors, config, spec)
+    if training and weights is None:
+        return _of_another_program("training state", values["average"], values, None)
+    return _of_another_program("training state" if training else "PyTorch state dict", values, values, weights)
 
 
-def _assumed(values: dict[Any, Any], config: DANetConfig) -> Iterator[str]:
-    """What a file leaves open, and how it was taken."""
-    if "config" not in values:  # "gate" and "amplify" have the same tensors
-        yield f"no config: spatial attention taken as {config.spatial_attention}"
+def _read_bin(data: bytes, weights: str | None) -> _Content:
+    if not data.startswith(_ZIP):
+        raise ModelFileError(
+            "a .bin that torch.save did not write, expected a checkpoint; weights of an OpenVINO IR are no checkpoint: "
+            "open the .xml beside them, or convert the checkpoint that they were made from"
+        )
+    return _read_torch(data, weights)
+
+
+def _of_another_program(kind: str, held: object, values: Mapping[Any, Any], weights: str | None) -> _Content:
+    """What a file holds that may lack a config or a spec, or have others' by the same names.
+
+    Args:
+        kind: what to call it.
+        held: in what to look for tensors.
+        values: in what to look for "config" and "spec".
+        weights: as in `load_checkpoint`.
+    """
+    config, broken = _stated_config(values)
+    try:
+        choice = choose(held, config, KNOWN, weights)
+    except ModelFileError as error:
+        if broken is None:
+            raise
+        raise ModelFileError(f"{broken}; and without a config: {error}") from error
+    spec = _stated_spec(values, trusted=config is not None)
+    if config is not None and kind == "PyTorch state dict":
+        kind = "PyTorch checkpoint"
+    config, notes = choice.config, [*choice.notes]
+    if broken is not None or "config" not in values:  # "gate" and "amplify" have the same tensors
+        what = "no config" if broken is None else "config of another program"
+        notes.append(f"{what}: spatial attention taken as {config.spatial_attention}")
+    if spec is None:
+        what = "spec of another program" if "spec" in values else "no spec"
+        notes.append(f"{what}: that of preset {config.preset} taken")
+    stated = _assumed_spec(config) if spec is None else spec
+    return _Content(kind, choice.taken.tensors, config, stated, tuple(notes), spec is None)
+
+
+def _stated_config(values: Mapping[Any, Any]) -> tuple[DANetConfig | None, ModelFileError | None]:
+    """The file's config, if it has one of danet's; why it is none, where it may be another program's.
+
+    Raises:
+        ModelFileError: it is danet's, and wrong.
+    """
+    if "config" not in values:
+        return None, None
+    stated = values["config"]
+    try:
+        return _config_from(stated), None
+    except ModelFileError as error:
+        if isinstance(stated, dict) and not _OWN_CONFIG.isdisjoint(stated):
+            raise
+        return None, error
+
+
+def _stated_spec(values: Mapping[Any, Any], *, trusted: bool) -> ModelSpec | None:
+    """The file's spec; None if it has none, or another program's.
+
+    Args:
+        values: what the file holds.
+        trusted: whether the config is danet's, so that the spec must be as well.
+
+    Raises:
+        ModelSpecError: it is danet's, and wrong.
+    """
     if "spec" not in values:
-        yield f"no spec: that of preset {config.preset} taken"
+        return None
+    stated = values["spec"]
+    if isinstance(stated, str):
+        own = stated.lstrip()[:1] == "{"
+    else:
+        own = isinstance(stated, dict) and not _OWN_SPEC.isdisjoint(stated)
+    return _spec_from_json(stated) if own or trusted else None
 
 
 def _assumed_spec(config: DANetConfig) -> ModelSpec:
@@ -226,7 +326,7 @@ def _assumed_spec(config: DANetConfig) -> ModelSpec:
 
 
 def _torch_values(data: bytes) -> dict[Any, Any]:
-    if not data.startswith(b"PK\x03\x04"):
+    if not data.startswith(_ZIP):
         _not_a("PyTorch", data, "no zip archive, which torch.save has written since PyTorch 1.6")
     try:
         values = torch_file.load(data)
@@ -239,32 +339,20 @@ def _torch_values(data: bytes) -> dict[Any, Any]:
     return values
 
 
-def _unwrapped(values: object) -> dict[str, Tensor]:
-    """A state dict without the prefixes and counters of the modules that wrapped the network."""
-    if not isinstance(values, dict) or not values or not all(isinstance(name, str) for name in values):
-        raise ModelFileError(f"holds a {type(values).__name__}, expected a dict of tensors by name")
-    tensors = {name: value for name, value in values.items() if name != _COUNTER}
-    while prefix := next((p for p in _WRAPPERS if tensors and all(name.startswith(p) for name in tensors)), ""):
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name != prefix + _COUNTER}
-    refuse_foreign(tensors)
-    return tensors
-
-
-def _recognised(tensors: dict[str, Tensor]) -> DANetConfig:
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    return recognise({config: compare(shapes, expected_shapes(config)) for config in KNOWN}, len(tensors))
-
-
-def _read_zoo(data: bytes) -> _Content:
+def _read_zoo(data: bytes, weights: str | None) -> _Content:
+    _refuse_choice(weights, "a zoo checkpoint")
     tensors, config = convert_zoo(restricted_pickle.load(data))
     return _Content("zoo checkpoint", tensors, config, zoo_spec(config))
 
 
-_READERS: dict[str, Callable[[bytes], _Content]] = {
-    ".safetensors": _read_native,
+_READERS: dict[str, Callable[[bytes, str | None], _Content]] = {
+    ".safetensors": _read_safetensors,
     ".pt": _read_torch,
     ".pth": _read_torch,
     ".pkl": _read_zoo,
+    ".ckpt": _read_torch,
+    ".bin": _read_bin,
+    ".pth.tar": _read_torch,
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from danet.errors import ModelFileError
+from danet.typed_values import shown
 
 Preset = Literal["paper", "zoo"]
 ChannelAttentionPlacement = Literal["input", "bottleneck", "output", "none"]
@@ -60,12 +61,13 @@ class DANetConfig:
         for field, allowed in choices.items():
             value = getattr(self, field)
             if value not in allowed:
-                raise ModelFileError(f"network config: {field} is {value!r}, expected one of {', '.join(allowed)}")
+                raise ModelFileError(f"network config: {field} is {shown(value)}, expected one of {', '.join(allowed)}")
         if not all(isinstance(numbers, tuple) and len(numbers) == 4 for numbers in (self.layers, self.transitions)):
             raise ModelFileError("network config: layers and transitions are tuples of four numbers, one to a stage")
         counts = (*self.layers, *self.transitions, self.decoder_width, self.growth, self.bottleneck, self.keypoints)
         if not all(isinstance(count, int) and 1 <= count <= 4096 for count in counts):
-            raise ModelFileError(f"network config: channel and layer counts lie in 1..4096, got {str(counts)[:200]}")
+            got = ", ".join(map(shown, counts))
+            raise ModelFileError(f"network config: channel and layer counts lie in 1..4096, got {got}")
         if max(self.layers) > MAX_LAYERS:
             raise ModelFileError(f"network config: layers {self.layers}, expected at most {MAX_LAYERS} to a stage")
 
@@ -92,7 +94,8 @@ class DANetConfig:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ModelFileError(
-                f"network config: unknown fields {', '.join(unknown)}; this version knows {', '.join(sorted(known))}"
+                f"network config: unknown fields {', '.join(unknown)[:200]}; this version knows "
+                f"{', '.join(sorted(known))}"
             )
         tupled: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()

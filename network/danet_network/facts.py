@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".pkl", ".ckpt", ".bin", ".pth.tar")
+"""Of checkpoints; a `.bin` may be the weights of an OpenVINO IR as well."""
+
+
+def checkpoint_suffix(path: Path) -> str:
+    """What tells the kind of checkpoint: the suffix in small letters, both of `.pth.tar`."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if suffix.count(".") > 1 and name.endswith(suffix)), path.suffix.lower())
 
 
 def checkpoint_facts(path: Path) -> dict[str, str]:
@@ -13,7 +20,7 @@ def checkpoint_facts(path: Path) -> dict[str, str]:
     Raises:
         ModelFileError, ModelSpecError: as `danet_network.checkpoint.load_checkpoint`.
     """
-    if path.suffix.lower() not in SUFFIXES:
+    if checkpoint_suffix(path) not in SUFFIXES:
         return {}
     from danet_network.checkpoint import describe_checkpoint
 

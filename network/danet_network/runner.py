@@ -64,7 +64,7 @@ def open_checkpoint(path: Path, threads: int | None = None, spec: ModelSpec | No
     """A runner for a checkpoint file; `danet` finds this function by its entry point.
 
     Args:
-        path: `.safetensors`, `.pt`, `.pth` or `.pkl`.
+        path: as `load_checkpoint` takes it.
         threads: for all of PyTorch in this process; None leaves its setting alone.
         spec: goes before the file's.
 

@@ -42,6 +42,9 @@ _FILLS = ("APPEND", "APPENDS", "SETITEM", "SETITEMS", "BUILD")
 _OPCODES = {*_PUTS, *_GETS, *_GIVES, *_TAKES, *_TAKES_TO_MARK, "MARK", "PROTO", "STOP"}
 
 
+EXTRACT = "if you trust its maker, take the weights out with torch: docs/conversion.md, Files that are refused"
+
+
 class _Holder(list["_Holder"]):
     """Stands for a value of the pickle: those that it holds."""
 
@@ -110,12 +113,12 @@ def _refuse_foreign(count: int, opcode: str, argument: Any) -> None:
     if opcode not in _OPCODES:
         raise ModelFileError(
             f"a PyTorch file whose pickle holds the opcode {opcode}, refused; save it again with torch.save, whose "
-            "pickle_protocol is 2"
+            f"pickle_protocol is 2; {EXTRACT}"
         )
     if opcode == "GLOBAL" and argument not in _GLOBALS:
         raise ModelFileError(
             f"a PyTorch file that holds {argument.replace(' ', '.')[:200]}, refused: expected tensors, numbers, text, "
-            "dicts and lists only; save {'model': net.state_dict()}"
+            f"dicts and lists only; save {{'model': net.state_dict()}}; {EXTRACT}"
         )
 
 

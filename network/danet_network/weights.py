@@ -115,6 +115,22 @@ def build(tensors: Mapping[str, Tensor], config: DANetConfig) -> DANet:
     Raises:
         ModelFileError: tensors are missing, unexpected, of another shape or kind, or not finite.
     """
+    refuse_unfit(tensors, config)
+    plain = {name: _plain(name, tensor) for name, tensor in tensors.items()}
+    _refuse_useless(plain)
+    network = meta_network(config)
+    zero = torch.zeros((), dtype=torch.int64)
+    counters = {name: zero.clone() for name in expected_shapes(config) if name.endswith(COUNTER)}
+    network.load_state_dict(counters | plain, assign=True)
+    return network.eval()
+
+
+def refuse_unfit(tensors: Mapping[str, Tensor], config: DANetConfig) -> None:
+    """Refuse tensors that are not those of a network, by name, shape and kind; what they hold is not looked at.
+
+    Raises:
+        ModelFileError: tensors are missing, unexpected, of another shape or kind.
+    """
     if sum(config.layers) * _TENSORS_OF_A_LAYER > len(tensors):
         # before anything is built: a few bytes of config can ask for a network of any size
         raise ModelFileError(
@@ -124,13 +140,6 @@ def build(tensors: Mapping[str, Tensor], config: DANetConfig) -> DANet:
     mismatch = compare({name: tuple(tensor.shape) for name, tensor in tensors.items()}, expected_shapes(config))
     if mismatch.total:
         raise ModelFileError(f"does not fit {printable(config.name)} ({config.preset}): {mismatch}")
-    plain = {name: _plain(name, tensor) for name, tensor in tensors.items()}
-    _refuse_useless(plain)
-    network = meta_network(config)
-    zero = torch.zeros((), dtype=torch.int64)
-    counters = {name: zero.clone() for name in expected_shapes(config) if name.endswith(COUNTER)}
-    network.load_state_dict(counters | plain, assign=True)
-    return network.eval()
 
 
 def refuse_foreign(tensors: Mapping[str, object]) -> None:
