@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from danet_network.model import DANet
 
 GOLDEN = Path(__file__).parent / "compatibility" / "golden" / "version-1"
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+"""Real videos, photos and detectors, which are not in the repository."""
 
 
 def _remove(folder: Path, owner: int) -> None:
@@ -71,6 +73,12 @@ if find_spec("torch"):
 
 def _needs_torch() -> None:
     pytest.importorskip("torch", reason="needs the network itself: pip install 'danet-edge[torch]'")
+
+
+def needs_shared(*files: Path) -> pytest.MarkDecorator:
+    """Skips a test for want of files (or folders) in `SHARED`, and names those that are not there."""
+    missing = [str(file.relative_to(SHARED)) for file in files if not file.exists()]
+    return pytest.mark.skipif(bool(missing), reason=f"not in ../shared/data: {', '.join(missing)}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

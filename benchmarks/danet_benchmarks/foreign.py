@@ -68,6 +68,11 @@ class ForeignModel:
         for field, value, kind in (("color_order", self.color_order, ColorOrder), ("cells", self.cells, Cells)):
             if value not in get_args(kind):
                 raise InputError(f"{field} is {value!r}, expected {' or '.join(get_args(kind))}")
+        if self.decoder.flip_shift:
+            raise InputError(
+                f"decoder.flip_shift is {self.decoder.flip_shift}, expected 0: `cells` says where the cells lie, and "
+                "the file that is written has them centred"
+            )
 
 
 def wrap_foreign(foreign: ForeignModel, folder: Path) -> Path:

@@ -12,6 +12,8 @@ from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json, wrong_use
 from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.option_types import number, positive
+from danet.commands.outputs import output, refuse_over
+from danet.embedded import embedded_model
 from danet.errors import InputError, MissingExtraError
 from danet.keypoints import MPII_KEYPOINTS
 from danet.utf8_name import utf8_name
@@ -53,8 +55,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=positive, help="the first whole pictures with N persons")
     parser.add_argument("--per-joint", action="store_true", help="PCK by group of joints as well")
     parser.add_argument("--by-visibility", action="store_true", help="AP by keypoints in sight, and over those alone")
-    parser.add_argument("--json", metavar="OUT", help="write the figures as JSON; - for stdout")
-    parser.add_argument("--sheet", metavar="OUT", type=Path, help="draw persons from worst to best: a .jpg or .png")
+    parser.add_argument("--json", metavar="OUT", type=output, help="write the figures as JSON; - for stdout")
+    parser.add_argument("--sheet", metavar="OUT", type=output, help="draw persons from worst to best: a .jpg or .png")
     parser.add_argument("--sheet-persons", metavar="N", type=positive, help=f"how many ({SHEET_PERSONS})")
     parser.add_argument(
         "--sheet-truth", action=argparse.BooleanOptionalAction, help="dots at annotated keypoints (yes)"
@@ -74,6 +76,9 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
     for given, name in ((options.per_joint, "--per-joint"), (options.by_visibility, "--by-visibility")):
         if given and options.boxes_file:
             return f"{name} is measured with annotated boxes; leave it or --boxes-file out"
+    targets = [Path(target).resolve() for target in (options.json, options.sheet) if target]
+    if len({*targets}) < len(targets):
+        return f"--json and --sheet are both {options.sheet}; write to two files"
     return None
 
 
@@ -84,6 +89,7 @@ def _run(options: argparse.Namespace) -> int:
 
     _require_extra()
     _require_writable(options.sheet)
+    _refuse_over(options, _read(options))
     detections = _detections(options)
     # neither the gate nor the benchmark takes what danet tune kept: figures would not compare
     with open_estimator(options, settings=Settings()) as estimator, progress_bar() as bar:
@@ -123,12 +129,30 @@ def _require_coco_keypoints(by_visibility: bool, dataset: KeypointDataset) -> No
         raise InputError(f"{dataset.name}: --by-visibility is of AP, which MPII's keypoints have none of; leave it out")
 
 
-def _require_writable(sheet: Path | None) -> None:
+def _require_writable(sheet: str | None) -> None:
     """Refuse a sheet's name before minutes of work, not after."""
     from danet.commands.pictures import is_writable
 
-    if sheet and not is_writable(Path(utf8_name(str(sheet), InputError))):
+    if sheet and not is_writable(Path(utf8_name(sheet, InputError))):
         raise InputError(f"--sheet {sheet}: OpenCV cannot write pictures of that name; use .jpg or .png")
+
+
+def _refuse_over(options: argparse.Namespace, read: list[Any]) -> None:
+    """Refuse to write to a folder, or over files that are read, before minutes of work."""
+    for target in (options.json, options.sheet):
+        refuse_over(target, read)
+
+
+def _read(options: argparse.Namespace) -> list[Any]:
+    """The files that are read, without the pictures, which the annotations name."""
+    from danet_evaluation.coco import annotation_file
+
+    read = [embedded_model(options.model, options.backend) or options.model, options.boxes_file]
+    return [*read, annotation_file(options.data, _split(options))] if options.data else read
+
+
+def _split(options: argparse.Namespace) -> str:
+    return options.split or "val"
 
 
 def _detections(options: argparse.Namespace) -> Detections | None:
@@ -142,9 +166,10 @@ def _detections(options: argparse.Namespace) -> Detections | None:
 
 def _dataset(options: argparse.Namespace, bar: Any) -> KeypointDataset:
     if options.data:
-        from danet_evaluation.coco import load_split
+        from danet_evaluation.coco import PictureFile, load_split
 
-        dataset = load_split(options.data, options.split or "val")
+        dataset = load_split(options.data, _split(options))
+        _refuse_over(options, [one.path for one in dataset.pictures.values() if isinstance(one, PictureFile)])
         return dataset.first(options.limit) if options.limit else dataset
     from danet_evaluation.rendered import rendered_dataset
 
@@ -216,7 +241,7 @@ def _draw_sheet(options: argparse.Namespace, dataset: KeypointDataset, done: Run
 
     persons, with_truth = options.sheet_persons or SHEET_PERSONS, options.sheet_truth is not False
     sheet = contact_sheet(dataset, done.predictions, spec, persons, with_truth)
-    write_picture(sheet, options.sheet)
+    write_picture(sheet, Path(options.sheet))
 
 
 COMMAND = Command(

@@ -52,7 +52,7 @@ def average_flipped(
     """Mean of heatmaps (N, K, h, w) and those of the mirrored crops, flipped back.
 
     Left and right keypoints change places; `spec.decoder.flip_shift` cells of shift belong to
-    networks whose cells are not centred (cell i on pixel 4 i).
+    networks whose cells are not centred (cell i on pixel 4 i), see `_cells_to_pixels`.
     """
     back = mirrored[:, spec.flip_order, :, ::-1]
     if shift := spec.decoder.flip_shift:
@@ -131,6 +131,11 @@ def _newton_step(values: NDArray[np.float64]) -> tuple[Location, NDArray[np.bool
     return np.divide(step, determinant[:, None], out=np.zeros_like(step), where=found[:, None]), found
 
 
+def _cells_to_pixels(location: Location, spec: ModelSpec) -> Location:
+    """Crop pixel indices of locations in cells, by where the network's cells lie (`DecoderSpec.flip_shift`)."""
+    return location * spec.stride if spec.decoder.flip_shift else (location + 0.5) * spec.stride - 0.5
+
+
 def decode(heatmaps: NDArray[np.float32], spec: ModelSpec) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Keypoints (N, K, 2) in crop pixel indices and scores (N, K) in [0, 1] of heatmaps (N, K, h, w).
 
@@ -151,7 +156,7 @@ def decode(heatmaps: NDArray[np.float32], spec: ModelSpec) -> tuple[NDArray[np.f
         peaks, location = _toward_next(responses, width, decoder.offsets)
     raw = np.take_along_axis(finite.reshape(responses.shape), peaks[:, None], axis=1)
     scores = np.clip(raw, 0, decoder.heatmap_peak) / decoder.heatmap_peak
-    points = (location + 0.5) * spec.stride - 0.5
+    points = _cells_to_pixels(location, spec)
     return (
         points.reshape(persons, keypoints, 2).astype(np.float32),
         scores.reshape(persons, keypoints).astype(np.float32),

@@ -280,6 +280,9 @@ class PoseEstimator:
         for each further stream, are read ahead, so a live source is not queued. An error of a frame, or
         of the iterable itself, is raised in its turn: after the poses of the frames before it. Frames and boxes are
         copied: the iterable may use its buffers and lists again for the next frame.
+
+        So the poses of a frame are given when the frames ahead have come, of a camera one frame late; an iterable whose
+        next frame waits for these poses never ends waiting. Use `infer` there, or `PosePipeline` for a camera.
         """
         source = iter(frames)
         failure: Exception | None = None
@@ -377,7 +380,7 @@ def _done(work: Callable[[], Poses]) -> Future[Poses]:
 
 def _find_tuning(model: str | os.PathLike[str], backend: str | Backend | None, device: str) -> FoundTuning:
     """What is kept for a model; tunings are measured on the CPU and in a backend of danet only."""
-    if device != "CPU" or not (backend is None or isinstance(backend, str)):
+    if device.upper() != "CPU" or not (backend is None or isinstance(backend, str)):
         return NOT_LOOKED_FOR
     path = model_path(model, backend)
     name = backend_of(path, backend)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -28,8 +29,8 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
     Accepts (H, W, 3) BGR, (H, W, 4) BGRA, (H, W) and (H, W, 1) grey, of uint8, in any memory layout.
 
     Raises:
-        InputError: anything else. Float and 16-bit frames are refused since their range is a guess, and Pillow's
-            pictures since they are RGB.
+        InputError: anything else. Float and 16-bit frames are refused since their range is a guess, Pillow's
+            pictures since they are RGB, and paths since a frame is read once, by the caller.
     """
     if frame is None:
         raise InputError("frame of None, expected (H, W, 3) uint8; cv2.imread gives None for what it cannot read")
@@ -42,6 +43,11 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
         array = np.asarray(frame)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"frame of type {type(frame).__name__} is no (H, W, 3) array of uint8 ({error})") from error
+    if array.ndim == 0 and isinstance(array.item(), str | os.PathLike):  # `stream` has made an array of it
+        raise InputError(
+            f"frame of {str(array.item())!r:.200}, a path, expected the picture itself, (H, W, 3) uint8 BGR; pass "
+            "cv2.imread(path), or danet.frame.read_picture(Path(path)), which tells why a file cannot be read"
+        )
     if array.dtype != np.uint8:
         raise InputError(
             f"frame of dtype {array.dtype}, expected uint8 in 0..255; convert it, "
@@ -77,7 +83,9 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
     if array.ndim and len(array) == 0:
         return np.empty((0, 4), np.float64)
     if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(f"boxes of shape {array.shape}, expected (N, 4) {box_format}; one box is [[...]]")
+        detections = array.ndim == 2 and array.shape[1] in (5, 6)
+        fix = "of detections with scores take boxes[:, :4]" if detections else "one box is [[...]]"
+        raise InputError(f"boxes of shape {array.shape}, expected (N, 4) {box_format}; {fix}")
     if len(array) > MAX_BOXES:
         raise InputError(f"{len(array)} boxes, expected at most {MAX_BOXES} to a frame; give them in parts")
     edges = _edges(array, box_format)
@@ -138,7 +146,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     the pictures as JPEG.
 
     Raises:
-        InputError: missing, unreadable, too large (see `danet.picture_file`), or no picture that OpenCV
-            can decode.
+        InputError: missing, unreadable, too large or of a format that is refused (see `danet.picture_file`), or no
+            picture that OpenCV can decode.
     """
     return decode_file(path, cv2.IMREAD_COLOR)

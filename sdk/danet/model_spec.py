@@ -54,8 +54,9 @@ class DecoderSpec:
     heatmap_peak: float = 1.0
     """Response of a perfect keypoint; scores are responses divided by it."""
     flip_shift: int = 0
-    """Cells that the mirrored heatmap is moved right before averaging. 0 for cells whose centre is at
-    input pixel (i + 0.5) * stride - 0.5, 1 for cells at i * stride."""
+    """Where cells lie, for locations and for the flip test. 0: the centre of cell i is at input pixel
+    (i + 0.5) * stride - 0.5. 1: cell i is at i * stride, and the mirrored heatmap is moved right by a cell before
+    averaging, as SimpleBaseline and HRNet do."""
     refinement: Refinement = "offset"
 
     def refined(self, refinement: Refinement) -> DecoderSpec:
@@ -154,7 +155,7 @@ class ModelSpec:
     box_padding: float = 1.25
     """Factor on a person box's width and height before it is extended to the crop's aspect."""
     stride: int = 4
-    """Input pixels to a heatmap cell; cell i is centred on input pixel (i + 0.5) * stride - 0.5."""
+    """Input pixels to a heatmap cell; which pixel a cell is centred on: `DecoderSpec.flip_shift`."""
     decoder: DecoderSpec = DecoderSpec()
     keypoints: tuple[str, ...] = COCO_KEYPOINTS
     flip_pairs: tuple[tuple[int, int], ...] = COCO_FLIP_PAIRS

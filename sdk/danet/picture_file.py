@@ -1,7 +1,8 @@
 """Reading picture files of unknown origin: their size is known before a decoder unpacks anything.
 
 A PNG of a few kilobytes may unpack to gigabytes, and OpenCV's own limit is 2**30 pixels. So the size
-is read out of the header first, for the formats that cameras and browsers write.
+is read out of the header first, for the formats that cameras and browsers write. Formats that OpenCV cannot
+decode in memory are refused.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ MAX_PICTURE_PIXELS = 1 << 28
 """The largest phone cameras give 200 million. Formats whose size is not looked up here (all but JPEG, PNG,
 WebP, BMP, GIF and TIFF) fall under OpenCV's limit, 2**30."""
 _TIFF_WIDTH, _TIFF_HEIGHT = 256, 257
+_BY_FILE = {
+    b"#?RADIANCE": "Radiance HDR",
+    b"#?RGBE": "Radiance HDR",
+    b"v/1\x01": "OpenEXR",
+    b"PF\n": "PFM",
+    b"Pf\n": "PFM",
+    b"\x59\xa6\x6a\x95": "Sun raster",
+}
+"""Formats that OpenCV decodes out of a copy in the folder for temporary files (4.14 no longer PFM and Sun raster).
+Where the header states too large a size the copy stays: a server that reads pictures of others would fill its disk."""
 _JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG's frame headers: SOF0 to SOF15 without DHT, JPG and DAC, which lie between them."""
 
@@ -29,8 +40,8 @@ def decode_file(path: Path, flags: int) -> NDArray[np.uint8]:
     """A picture file as (H, W, 3) uint8 BGR; `flags` as of cv2.imdecode.
 
     Raises:
-        InputError: missing, larger than `MAX_PICTURE_BYTES` or `MAX_PICTURE_PIXELS`, or no picture that
-            OpenCV can decode.
+        InputError: missing, larger than `MAX_PICTURE_BYTES` or `MAX_PICTURE_PIXELS`, of a format in `_BY_FILE`, or
+            no picture that OpenCV can decode.
     """
     try:
         data = read_at_most(path, MAX_PICTURE_BYTES)
@@ -39,6 +50,7 @@ def decode_file(path: Path, flags: int) -> NDArray[np.uint8]:
     except ValueError as error:  # a path with a null character
         raise InputError(f"{str(path)!r}: {error}") from error
     _refuse_large(data, path)
+    _refuse_by_file(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
@@ -56,6 +68,12 @@ def _refuse_large(data: bytes, path: Path) -> None:
         raise InputError(
             f"{path}: {size[0]} x {size[1]} pixels, expected at most {MAX_PICTURE_PIXELS}; make it smaller first"
         )
+
+
+def _refuse_by_file(data: bytes, path: Path) -> None:
+    for signature, name in _BY_FILE.items():
+        if data.startswith(signature):
+            raise InputError(f"{path}: a picture in {name}, which is not read here; convert it to JPEG or PNG")
 
 
 def stated_size(data: bytes) -> tuple[int, int] | None:

@@ -316,3 +316,8 @@ def test_tinypose_finds_people(tinypose: Path) -> None:
     with PoseEstimator(tinypose, flip_test=True) as estimator:
         figures = evaluate(estimator, load_split(PEOPLE17, "val").first(32)).figures
     assert figures.ap > 0.7
+
+
+def test_cells_are_said_once() -> None:
+    with pytest.raises(InputError, match=r"decoder\.flip_shift is 1, expected 0: `cells` says"):
+        ForeignModel(Path("other.onnx"), decoder=DecoderSpec(flip_shift=1))

@@ -563,12 +563,18 @@ def test_what_a_stream_keeps_is_its_own() -> None:
 
 
 STREAMS_AFTER_MAIN = """
-import threading, time
+import threading
+from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from danet import PoseEstimator
 
 def work():
-    time.sleep(1)  # the main thread has returned
+    threading.main_thread().join()
+    try:
+        while True:  # a moment later no thread may be started any more
+            ThreadPoolExecutor(1).submit(int)
+    except RuntimeError:
+        pass
     frames = [(np.zeros((64, 64, 3), np.uint8), None)] * 5
     print(sum(len(poses) for poses in PoseEstimator("null", backend="null").stream(frames)))
 

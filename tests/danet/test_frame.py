@@ -95,6 +95,18 @@ def test_what_is_no_picture(junk: Any) -> None:
         as_bgr(junk)
 
 
+@pytest.mark.parametrize(
+    "path", ["photo.jpg", Path("photo.jpg"), np.asarray("photo.jpg"), np.asarray(Path("photo.jpg"))]
+)
+def test_a_path_is_told_how_to_be_read(path: Any) -> None:
+    """`stream` makes an array of what it is given before it is looked at."""
+    with pytest.raises(
+        InputError, match=r"^frame of 'photo\.jpg', a path, expected the picture itself.*cv2\.imread"
+    ) as told:
+        as_bgr(path)
+    assert "255" not in str(told.value)
+
+
 # boxes
 
 SIZE = (480, 640)
@@ -165,6 +177,15 @@ def test_the_callers_boxes_are_not_changed() -> None:
 def test_wrong_shapes_are_named(boxes: Any, shape: str) -> None:
     with pytest.raises(InputError, match=rf"shape {re.escape(shape)}, expected \(N, 4\) xyxy"):
         as_boxes(boxes, "xyxy", SIZE)
+
+
+@pytest.mark.parametrize("columns", [5, 6])
+def test_detections_with_scores(columns: int) -> None:
+    detections = np.array([[10, 20, 110, 220, 0.9, 0]])[:, :columns]
+    with pytest.raises(InputError, match=rf"shape \(1, {columns}\).*take boxes\[:, :4\]"):
+        as_boxes(detections, "xyxy", SIZE)
+    with pytest.raises(InputError, match=r"shape \(1, 7\).*one box is"):
+        as_boxes(np.zeros((1, 7)), "xyxy", SIZE)
 
 
 @pytest.mark.parametrize(
@@ -391,11 +412,48 @@ JUNK = {
 
 
 @pytest.mark.parametrize("name", JUNK)
-def test_junk_is_refused_by_name(name: str, tmp_path: Path) -> None:
-    path = tmp_path / "junk.png"
+def test_junk_is_refused_by_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves no copy behind, where OpenCV puts its temporary files (it does not look at TMPDIR)."""
+    path, temporary = tmp_path / "junk.png", tmp_path / "temporary"
     path.write_bytes(JUNK[name])
+    temporary.mkdir()
+    monkeypatch.setenv("OPENCV_TEMP_PATH", str(temporary))
     with pytest.raises(InputError, match=r"junk\.png: "):
         read_picture(path)
+    assert not list(temporary.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 2\n" + bytes(8), "Radiance HDR"),
+        (b"#?RGBE\nFORMAT=32-bit_rle_rgbe\n\n-Y 1 +X 2\n" + bytes(8), "Radiance HDR"),
+        (b"v/1\x01\x02\0\0\0" + bytes(40), "OpenEXR"),
+        (b"PF\n2 1\n-1.0\n" + bytes(24), "PFM"),
+        (b"Pf\n2 1\n-1.0\n" + bytes(8), "PFM"),
+        (b"\x59\xa6\x6a\x95" + struct.pack(">7I", 2, 1, 24, 6, 1, 0, 0) + bytes(6), "Sun raster"),
+    ],
+)
+def test_formats_that_need_a_temporary_file_are_refused(data: bytes, name: str, tmp_path: Path) -> None:
+    """Whole pictures as well: where one stays in memory OpenCV's versions differ."""
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.png: a picture in {name}, which is not read here; convert it"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".webp", ".bmp", ".tiff", ".gif", ".avif", ".jp2", ".ppm", ".pgm", ".pbm", ".pam"]
+)
+def test_no_temporary_file_is_needed(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.zeros((32, 64) if suffix in (".pgm", ".pbm") else (32, 64, 3), np.uint8)
+    try:
+        path = tmp_path / f"a{suffix}"
+        path.write_bytes(encoded(suffix, picture))
+    except cv2.error:
+        pytest.skip(f"this OpenCV writes no {suffix}")
+    monkeypatch.setenv("OPENCV_TEMP_PATH", str(tmp_path / "absent"))
+    assert read_picture(path).shape == (32, 64, 3)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".webp", ".tiff"])

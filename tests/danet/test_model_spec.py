@@ -66,7 +66,7 @@ def decoder(**fields: Any) -> str:
 
 
 @given(valid_specs())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 def test_json_round_trip(spec: ModelSpec) -> None:
     text = spec.to_json()
     json.loads(text, parse_constant=pytest.fail)  # no NaN, no Infinity
@@ -143,7 +143,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*json.loads(ModelSpec(name="x").to_json()), "other"]), json_values))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_any_object_is_a_spec_or_a_model_spec_error(values: dict[str, Any]) -> None:
     try:
         spec = ModelSpec.from_json(json.dumps(values))

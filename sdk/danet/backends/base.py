@@ -55,6 +55,7 @@ class BackendOptions:
     """What a caller may ask of a backend."""
 
     device: str = "CPU"
+    """As OpenVINO calls it, in capitals; other libraries write "cpu", which is taken as well."""
     precision: Precision | None = None
     """Arithmetic for what the file keeps in float; None: float32, pinned."""
     threads: int | None = None
@@ -65,6 +66,9 @@ class BackendOptions:
     """Whether compiled graphs may be kept for the next start; not those of a file that nobody opens again."""
     spec: ModelSpec | None = None
     """Goes before the file's where no normalisation is in the file: in checkpoints."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device", self.device.upper())
 
 
 @dataclass(frozen=True)

@@ -111,10 +111,13 @@ def _loaded(path: Path, options: BackendOptions) -> LoadedModel:
     session = _open(path, options.threads)
 
     threads = options.threads or usable_cores()
+    whole = path.absolute()  # the program may change its folder meanwhile; a link stays one, and may be replaced
 
     def reopen(calls: int) -> Any:
-        again = _open(path, max(1, threads // calls))
-        if files_state(path) != state:
+        # the name as given where it still does: ONNX Runtime takes no folder above it that is not UTF-8
+        place = path if files_state(path) == state else whole
+        again = _open(place, max(1, threads // calls))
+        if files_state(place) != state:
             raise ModelFileError(f"{path}: replaced since it was opened; open it again")
         return again
 

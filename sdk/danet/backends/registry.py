@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,13 @@ SUFFIXES = {
 }
 MORE_READERS = {".onnx": ("openvino",)}
 """Backends that read a kind of file besides the one in `SUFFIXES`."""
+LIBRARIES = {
+    "openvino": ("openvino",),
+    "onnxruntime": ("onnxruntime",),
+    "tflite": ("ai_edge_litert", "tflite_runtime"),
+    "torch": ("torch",),
+}
+"""Modules of which a backend needs one; "null" needs none."""
 
 
 def load_model(path: Path, backend: str | None, options: BackendOptions) -> LoadedModel:
@@ -55,8 +63,29 @@ def load_model(path: Path, backend: str | None, options: BackendOptions) -> Load
             f"{path}: {suffix} files are read by the {known} backend, not by {name}; leave the backend out, or convert "
             "the model's checkpoint (danet convert)"
         )
-    load: LoadModel = part_with_openvino(BACKENDS[name], f"the {name} backend").load
+    try:
+        load: LoadModel = part_with_openvino(BACKENDS[name], f"the {name} backend").load
+    except MissingExtraError as error:
+        others = () if backend else MORE_READERS.get(suffix, ())
+        installed = next(filter(is_installed, others), None)
+        if installed is None:
+            raise
+        # not taken by itself: other rounding, speed and tuning than where the first one is installed
+        what = f"{path.name} in {error.what} (or name backend={installed!r}, which is installed and reads it too)"
+        raise MissingExtraError(what, error.extra, error.library) from error
     return load(path, options)
+
+
+def is_installed(backend: str) -> bool:
+    """Whether a library that a backend needs can be found; it is not imported."""
+    return not LIBRARIES.get(backend) or any(map(_is_found, LIBRARIES[backend]))
+
+
+def _is_found(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # of finders that refuse a name; of modules that others have put together
+        return False
 
 
 def readers(suffix: str) -> tuple[str, ...]:

@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     from danet.poses import Poses
 
 BoxesOf = Callable[[Path, NDArray[np.uint8]], Any]
+VIDEOS = frozenset([".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"])
+"""By whose suffix a file that is no picture is taken for a video in what is said of it."""
+WHOLE_PICTURES = "no --boxes or --detector: each whole picture is taken as one person"
+NOT_SHOWN = "keypoints are not shown: --json - prints them, --draw FILE draws them"
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
-    parser.add_argument("images", metavar="IMAGE", nargs="+", type=Path)
+    parser.add_argument(
+        "images", metavar="IMAGE", nargs="+", type=Path, help="taken as one person without --boxes or --detector"
+    )
     boxes = parser.add_mutually_exclusive_group()
     boxes.add_argument("--boxes", metavar="FILE", help="JSON: [[x1, y1, x2, y2], ...] or {picture: [...]}; - for stdin")
     boxes.add_argument("--detector", metavar="NAME", help="find the persons: hog, or a detector's file (.onnx, .xml)")
@@ -68,6 +74,8 @@ def _run(options: argparse.Namespace) -> int:
                 for image in bar.track(options.images, description="pictures"):
                     try:
                         frame, poses = _infer_one(estimator, image, boxes_of)
+                        if boxes_of is None and not results:  # once, and not where nothing was found at all
+                            console.print(WHOLE_PICTURES, soft_wrap=True)
                         size = {"width": frame.shape[1], "height": frame.shape[0]}
                         results.append({"file": str(image), **size, **poses.to_dict()})
                         if target := targets.get(image):
@@ -77,6 +85,8 @@ def _run(options: argparse.Namespace) -> int:
                         # one bad picture, or one that cannot be drawn, does not cost the others
                         console.print(f"danet: error: {in_words(error)}", markup=False, soft_wrap=True)
                         failed += 1
+            if results and options.json is None and options.draw is None:
+                console.print(NOT_SHOWN, soft_wrap=True)
         finally:  # what was found is kept, whatever ended the loop
             if options.json is not None and results:
                 about = {"model": estimator.spec.name, "precision": estimator.precision}
@@ -131,11 +141,27 @@ def _boxes_source(options: argparse.Namespace) -> BoxesOf | None:
 
 
 def _infer_one(estimator: PoseEstimator, image: Path, boxes_of: BoxesOf | None) -> tuple[NDArray[np.uint8], Poses]:
-    frame = read_picture(image)
+    frame = _picture(image)
     poses = estimator.infer(frame, None if boxes_of is None else boxes_of(image, frame))
     scores = ", ".join(f"{score:.2f}" for score in poses.person_scores)
-    human().print(f"{image}: {len(poses)} persons, scores {scores or '-'}", markup=False, soft_wrap=True)
+    persons = f"{len(poses)} person{'s' * (len(poses) != 1)}"
+    human().print(f"{image}: {persons}, scores {scores or '-'}", markup=False, soft_wrap=True)
     return frame, poses
+
+
+def _picture(image: Path) -> NDArray[np.uint8]:
+    """A picture; of what is none the error says which command takes it."""
+    try:
+        return read_picture(image)
+    except InputError as error:
+        if image.is_dir():
+            raise InputError(
+                f"{image}: a folder, expected a picture; name those in it ({image / '*'}), or run danet video MODEL "
+                f"{image}, which takes them as frames of one video"
+            ) from error
+        if image.suffix.lower() in VIDEOS and image.is_file():
+            raise InputError(f"{error}; for a video run danet video MODEL {image}") from error
+        raise
 
 
 COMMAND = Command("infer", "Find poses on pictures.", _add_arguments, _run)

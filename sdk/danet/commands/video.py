@@ -23,13 +23,20 @@ from danet.errors import InputError
 if TYPE_CHECKING:
     from danet.commands.video_outputs import VideoOutputs
     from danet.estimator import PoseEstimator
+    from danet.tracking.tracker import Tracker
+    from danet.video.frame import Source
     from danet.video.pipeline import PosePipeline
     from danet.video.result import FramePoses
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
-    parser.add_argument("source", metavar="SOURCE", help="video file, camera index, address, or folder of pictures")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="video file, camera index, address, or folder of pictures, which are taken as frames of one video: "
+        "separate photos are for danet infer, or --no-tracking",
+    )
     parser.add_argument("--detector", metavar="NAME", default="hog", help="hog, a detector's file, or none (hog)")
     parser.add_argument("--smallest", metavar="X", type=float, help="hog: least height of a person in frames (0.2)")
     parser.add_argument("--detect-every", metavar="N", type=positive, help="frames between its runs (10)")
@@ -58,6 +65,7 @@ def _run(options: argparse.Namespace) -> int:
             refuse_over(target, getattr(pipeline.source, "paths", ()))
         # closed in any case, so that what was done is kept: at the end, at an error, at Ctrl-C and at SIGTERM
         outputs = stack.enter_context(VideoOutputs(options, pipeline.source.fps))
+        _tell_of_pictures(pipeline)
         stack.callback(_print_summary, pipeline, outputs)
         for result in _watched(pipeline, options.frames):
             outputs.take(result)
@@ -106,18 +114,40 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _pipeline(options: argparse.Namespace, estimator: PoseEstimator) -> PosePipeline:
-    from danet.tracking.one_euro import OneEuroSettings
-    from danet.tracking.tracker import Tracker, TrackerSettings
+    from danet.video.opening import open_source
     from danet.video.pipeline import PosePipeline
 
     own = {} if options.smallest is None else {"smallest": options.smallest}
     detector = None if options.detector == "none" else open_chosen(options, **own)
-    tracker = None
-    if detector is not None and not options.no_tracking:
-        every = {} if options.detect_every is None else {"detect_every": options.detect_every}
-        settings = TrackerSettings(**every)
-        tracker = Tracker(settings, None if options.no_smoothing else OneEuroSettings())
-    return PosePipeline(options.source, estimator, detector, tracker)
+    tracker = None if detector is None or options.no_tracking else _tracker(options)
+    source = open_source(options.source)
+    if _is_of_pictures(source) and source.frames == 1:
+        tracker = None  # which wants to see a person twice, so that nobody would be found
+    return PosePipeline(source, estimator, detector, tracker)
+
+
+def _tracker(options: argparse.Namespace) -> Tracker:
+    from danet.tracking.one_euro import OneEuroSettings
+    from danet.tracking.tracker import Tracker, TrackerSettings
+
+    every = {} if options.detect_every is None else {"detect_every": options.detect_every}
+    return Tracker(TrackerSettings(**every), None if options.no_smoothing else OneEuroSettings())
+
+
+def _is_of_pictures(source: Source) -> bool:
+    from danet.video.folder_source import FolderSource
+
+    return isinstance(source, FolderSource)
+
+
+def _tell_of_pictures(pipeline: PosePipeline) -> None:
+    """Say so where pictures are followed as a video's frames: unrelated ones would share ids and smoothed keypoints."""
+    if pipeline.tracker is not None and _is_of_pictures(pipeline.source):
+        human().print(
+            f"{pipeline.source.name}: pictures are taken as frames of one video; for separate photos use danet infer, "
+            "or --no-tracking",
+            soft_wrap=True,
+        )
 
 
 def _watched(pipeline: PosePipeline, most: int | None) -> Iterator[FramePoses]:

@@ -29,8 +29,14 @@ class OpenVinoNetwork:
             tuple(_tensor(one) for one in model.outputs),
             _metadata(model),
         )
-        # Pinned to float32: on CPUs with AMX or AVX512-BF16 OpenVINO would choose bfloat16 by itself.
-        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": ov.Type.f32, "PERFORMANCE_HINT": "LATENCY"}
+        config: dict[str, Any] = {
+            # Held at float32: on CPUs with AMX or AVX512-BF16 OpenVINO would choose bfloat16 by itself.
+            "INFERENCE_PRECISION_HINT": ov.Type.f32,
+            "PERFORMANCE_HINT": "LATENCY",
+            # Pinned, all detectors and estimators of a process that have fewer threads than cores work on the same
+            # first cores (docs/performance.md).
+            "ENABLE_CPU_PINNING": False,
+        }
         if used := threads or cores_by_quota():  # which OpenVINO does not see
             config["INFERENCE_NUM_THREADS"] = used
         self._compiled = openvino_core().compile_model(model, "CPU", config)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from danet.backends.registry import is_installed
+
 _FOLDER = Path(__file__).parent
 PORTRAIT = _FOLDER / "portrait.jpg"
 """Eileen Collins, NASA, 1999; public domain. From scikit-image's data folder ("astronaut")."""
@@ -16,11 +18,16 @@ _SUFFIXES = {"tflite": ".tflite"}
 
 
 def embedded_model(name: str, backend: str | None = None) -> Path | None:
-    """The file of an embedded model such as "danet72" for a backend, OpenVINO's if none is named; None: no such model.
+    """The file of an embedded model such as "danet72" for a backend; None: no such model.
 
-    The TFLite file is there for boards without OpenVINO: the same weights, also in half precision.
+    If no backend is named OpenVINO's, but where that is not installed and TFLite's library is. The TFLite file is there
+    for such boards: the same weights, also in half precision.
     """
-    return _FOLDER / f"{name}{_SUFFIXES.get(backend or '', '.xml')}" if name in embedded_names() else None
+    if name not in embedded_names():
+        return None
+    if not backend and not is_installed("openvino") and is_installed("tflite"):
+        backend = "tflite"
+    return _FOLDER / f"{name}{_SUFFIXES.get(backend or '', '.xml')}"
 
 
 def is_embedded(path: Path) -> bool:

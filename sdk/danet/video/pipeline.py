@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +24,9 @@ from danet.video.opening import open_source
 from danet.video.read_ahead import read_ahead
 from danet.video.result import FramePoses
 from danet.video.stats import Meter, Stats
+
+ENDING_S = 1.0
+"""How long the end of an asyncio iteration waits for a frame that is worked on."""
 
 
 class PosePipeline:
@@ -147,16 +152,39 @@ class PosePipeline:
         return edges
 
     async def __aiter__(self) -> AsyncIterator[FramePoses]:
-        """The same for asyncio: each frame is worked on in a thread, the event loop goes on meanwhile."""
+        """The same for asyncio: each frame is worked on in a thread of this pipeline, the event loop goes on meanwhile.
+
+        At its end, also by `break` or a cancelled task, the source is stopped at once, and the frame that is worked on
+        is waited for, `ENDING_S` at most.
+        """
         import asyncio  # `import danet` stays quick
 
         results = iter(self)
+        # not the event loop's own threads, which cameras without frames would keep from everybody else; two, so that
+        # the end has not to wait behind such a camera
+        threads = ThreadPoolExecutor(2, thread_name_prefix="danet-pipeline")
+        taken: Future[FramePoses | None] | None = None
+
+        def take() -> FramePoses | None:
+            return next(results, None)
+
         try:
-            while (result := await asyncio.to_thread(next, results, None)) is not None:
+            while True:
+                taken = threads.submit(copy_context().run, take)  # as asyncio.to_thread does
+                if (result := await asyncio.wrap_future(taken)) is None:
+                    break
                 yield result
         finally:
+            ending = threads.submit(self._end, taken)
+            threads.shutdown(wait=False)  # no thread stays once these two calls are done
             # a source that hangs must not stop the event loop
-            await asyncio.shield(asyncio.to_thread(self.close))
+            await asyncio.shield(asyncio.wrap_future(ending))
+
+    def _end(self, taken: Future[FramePoses | None] | None) -> None:
+        self.stop()
+        if taken is not None:
+            wait((taken,), ENDING_S)  # else `close` would find its generator running, and leave it
+        self.close()
 
     def stop(self) -> None:
         """End the iteration; a frame that is worked on is not given any more. From any thread."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("torch", reason="what TFLite gives is compared with the network: pip install 'danet-edge[torch]'")
 pytest.importorskip("ai_edge_litert", reason="the extra `tflite` is not installed")
 
 from danet.backends.base import Backend, BackendOptions
@@ -22,8 +22,6 @@ from danet.errors import BackendError, MissingExtraError, ModelFileError, ModelS
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
 from danet.tflite_file import with_spec
-from danet_network.model import DANet
-from danet_network.runner import TorchRunner
 
 OLD_PYTHON = "DANET_TFLITE_RUNTIME_PYTHON"
 """Environment variable: the python of a venv with tflite-runtime 2.14 and NumPy < 2."""
@@ -36,8 +34,15 @@ def crops(scene: object) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module")
-def expected(tiny_network: DANet, tiny_spec: ModelSpec, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return TorchRunner(tiny_network, tiny_spec).run(crops)
+def expected(
+    request: pytest.FixtureRequest, tiny_spec: ModelSpec, tiny_ir: Path, crops: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    """Of the network itself; where torch is not installed, of its IR."""
+    if not find_spec("torch"):
+        return load_model(tiny_ir, None, BackendOptions()).backend.run(crops)
+    from danet_network.runner import TorchRunner
+
+    return TorchRunner(request.getfixturevalue("tiny_network"), tiny_spec).run(crops)
 
 
 @pytest.fixture(scope="module")

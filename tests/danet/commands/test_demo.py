@@ -14,6 +14,7 @@ from danet.frame import read_picture
 Danet = Callable[..., Any]
 
 
+@pytest.mark.long  # CI runs the program itself as well
 def test_program_with_the_embedded_model(danet_process: Danet, portrait: Path, tmp_path: Path) -> None:
     outcome = danet_process("demo", cwd=tmp_path)
     assert (outcome.status, outcome.out) == (0, ""), outcome.err

@@ -13,6 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
+from danet import opened_model
+from danet.backends.base import BackendOptions, LoadedModel
+from danet.backends.registry import load_model
 from danet.commands import infer
 from danet.commands.pictures import boxes_for, write_picture
 from danet.detectors import opening
@@ -72,9 +75,26 @@ def test_boxes_from_stdin(
     assert danet("infer", tiny_ir, scene_file, "--boxes", "-", "--json", "-").out == expected
 
 
-def test_without_boxes_the_picture_is_one_person(danet: Danet, tiny_ir: Path, scene_file: Path) -> None:
-    (person,) = persons_of(danet("infer", tiny_ir, scene_file, "--json", "-").out)
+def test_without_boxes_the_picture_is_one_person_and_this_is_told_once(
+    danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path
+) -> None:
+    outcome = danet("infer", tiny_ir, scene_file, portrait, "--json", "-")
+    (person,) = persons_of(outcome.out)
     assert person["box"] == [0, 0, 320, 240]
+    first, told, second = outcome.err.splitlines()
+    assert first.startswith(f"{scene_file}: 1 person, scores 0.")
+    assert told == "no --boxes or --detector: each whole picture is taken as one person"
+    assert second.startswith(f"{portrait}: 1 person, scores ")
+
+
+def test_where_the_keypoints_are_to_be_had(danet: Danet, scene_file: Path, boxes_file: Path, tmp_path: Path) -> None:
+    line = ("infer", "null", scene_file, "--backend", "null", "--boxes", boxes_file)
+    outcome = danet(*line)
+    assert (outcome.status, outcome.out) == (0, "")
+    told = "keypoints are not shown: --json - prints them, --draw FILE draws them"
+    assert outcome.err.splitlines()[1:] == [told]
+    for output in (("--json", "-"), ("--draw", tmp_path / "a.png")):
+        assert len(danet(*line, *output).err.splitlines()) == 1
 
 
 def test_boxes_by_picture(danet: Danet, tiny_ir: Path, scene_file: Path, portrait: Path, tmp_path: Path) -> None:
@@ -146,12 +166,23 @@ def test_no_person(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path
 
 
 @pytest.mark.needs("onnxruntime")
-def test_options_reach_the_model(danet: Danet, tiny_onnx: Path, scene_file: Path) -> None:
+def test_options_reach_the_model(
+    danet: Danet, tiny_onnx: Path, scene_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def load(path: Path, backend: str | None, options: BackendOptions) -> LoadedModel:
+        loaded = load_model(path, backend, options)
+        opened.append(type(loaded.backend).__name__)
+        return loaded
+
+    monkeypatch.setattr(opened_model, "load_model", load)
     arguments = ("infer", tiny_onnx, scene_file, "--json", "-")
     plain, flipped = danet(*arguments), danet(*arguments, "--flip-test", "--threads", "1")
     assert persons_of(plain.out) != persons_of(flipped.out)
     in_openvino = danet(*arguments, "--backend", "openvino")
     assert [person["box"] for person in persons_of(in_openvino.out)] == [[0, 0, 320, 240]]
+    assert opened == ["OnnxRuntimeBackend", "OnnxRuntimeBackend", "OpenVinoBackend"]
     assert "onnxruntime" in danet(*arguments, "--precision", "bf16").error()
     assert danet(*arguments, "--backend", "tensorrt").status == 2
     assert danet(*arguments, "--threads", "0").status == 2
@@ -342,7 +373,18 @@ def test_broken_picture(danet: Danet, tiny_ir: Path, content: bytes, tmp_path: P
 
 
 def test_folder_as_picture(danet: Danet, tiny_ir: Path, tmp_path: Path) -> None:
-    assert str(tmp_path) in danet("infer", tiny_ir, tmp_path).error()
+    told = danet("infer", tiny_ir, tmp_path).error()
+    assert told.startswith(f"{tmp_path}: a folder, expected a picture; name those in it ({tmp_path}/*)")
+    assert f"or run danet video MODEL {tmp_path}, which takes them as frames of one video" in told
+
+
+def test_video_as_picture(danet: Danet, tiny_ir: Path, tmp_path: Path) -> None:
+    clip, missing = tmp_path / "clip.MP4", tmp_path / "missing.mp4"
+    clip.write_bytes(bytes(4) + b"ftypisom" + bytes(100))
+    told = danet("infer", tiny_ir, clip).error()
+    assert told.startswith(f"{clip}: not a picture that OpenCV can decode")
+    assert told.endswith(f"; for a video run danet video MODEL {clip}")
+    assert danet("infer", tiny_ir, missing).error() == f"{missing}: No such file or directory"
 
 
 @pytest.mark.parametrize(
@@ -459,19 +501,13 @@ def test_program_on_the_embedded_model(danet_process: Danet, portrait: Path) -> 
     assert 190 < x < 240  # Eileen Collins' nose
     assert 90 < y < 150
     assert score > 0.3
-    assert outcome.err.splitlines()[0].startswith(f"{portrait}: 1 persons")
+    assert outcome.err.splitlines()[0].startswith(f"{portrait}: 1 person,")
 
 
 def test_program_on_a_broken_model(danet_process: Danet, cut: Any, tiny_ir: Path, scene_file: Path) -> None:
     outcome = danet_process("infer", cut(tiny_ir, ".bin"), scene_file, "--json", "-")
     assert "OpenVINO cannot read it" in outcome.error()
     assert outcome.out == ""
-
-
-def test_program_on_a_payload(danet_process: Danet, payload: Any, scene_file: Path) -> None:
-    model, mark = payload(".pkl")
-    assert danet_process("infer", model, scene_file, "--json", "-").error()
-    assert not mark.exists()
 
 
 def test_program_on_a_folder_of_pictures_with_json_to_a_file(

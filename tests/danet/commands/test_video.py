@@ -13,13 +13,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tests.conftest import SHARED, needs_shared
 
+from danet.detectors import opening
+from danet.detectors.base import Detections
 from danet.scenes.clip import render_clip
 from danet.video.json_lines import JsonLinesWriter
 from danet.video.result import FramePoses
 from danet.video.video_writer import VideoWriter
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
+WALKING, YOLOX = SHARED / "video" / "walking.avi", SHARED / "models" / "yolox_nano.onnx"
 Danet = Callable[..., Any]
 
 
@@ -78,16 +81,68 @@ def test_persons_are_followed_by_the_real_model(danet: Danet, video: Path, tmp_p
 
 
 @pytest.mark.long
-@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
+@needs_shared(WALKING, YOLOX)
 def test_real_walkers(danet: Danet, tmp_path: Path) -> None:
     lines = tmp_path / "poses.jsonl"
-    detector = SHARED / "models" / "yolox_nano.onnx"
-    options = ("--detector", detector, "--frames", 12, "--jsonl", lines, "--threads", 2)
-    done = danet("video", "danet72", SHARED / "video" / "walking.avi", *options)
+    options = ("--detector", YOLOX, "--frames", 12, "--jsonl", lines, "--threads", 2)
+    done = danet("video", "danet72", WALKING, *options)
     assert done.status == 0, done.err
     counts = [len(one["persons"]) for one in lines_of(lines)]
     assert min(counts[2:]) >= 1
     assert "detector run" in done.err
+
+
+# pictures
+
+
+class Finder:
+    """A detector's file that finds one person on every picture."""
+
+    def __init__(self, model: str, **options: Any) -> None: ...
+
+    def detect(self, frame: np.ndarray) -> Detections:
+        return Detections(np.array([[10, 10, 90, 200]], np.float32), np.ones(1, np.float32))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two pictures; detectors' files are `Finder`s."""
+    monkeypatch.setattr(opening, "OnnxDetector", Finder)
+    monkeypatch.setattr(opening, "_refuse_unknown", lambda *_: None)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(folder / name), np.zeros((240, 320, 3), np.uint8))
+    return folder
+
+
+FRAMES_OF_ONE = "pictures are taken as frames of one video; for separate photos use danet infer, or --no-tracking"
+
+
+def test_a_single_picture_is_not_tracked(danet: Danet, photos: Path) -> None:
+    """A person is told of from the second sighting on, which there is none of."""
+    done = danet("video", "null", photos / "a.png", "--backend", "null", "--detector", "x.onnx", "--jsonl", "-")
+    (line,) = done.out.splitlines()
+    (person,) = json.loads(line)["persons"]
+    assert (done.status, person["box"], "id" in person) == (0, [10, 10, 90, 200], False)
+    assert FRAMES_OF_ONE not in done.err
+
+
+@pytest.mark.parametrize("place", [".", "*.png"])
+def test_that_pictures_are_taken_for_a_video_is_told_once(danet: Danet, photos: Path, place: str) -> None:
+    line = ("video", "null", photos / place, "--backend", "null", "--jsonl", "-")
+    done = danet(*line, "--detector", "x.onnx")
+    assert done.status == 0
+    assert done.err.splitlines()[0] == f"{photos / place}: {FRAMES_OF_ONE}"
+    assert done.err.count("frames of one video") == 1
+    assert len([json.loads(text) for text in done.out.splitlines()]) == 2
+    for alone in (("--detector", "x.onnx", "--no-tracking"), ("--detector", "none")):
+        assert "frames of one video" not in danet(*line, *alone).err
+
+
+def test_help_says_what_pictures_are(danet: Danet) -> None:
+    words = " ".join(danet("video", "--help").out.split())
+    assert "folder of pictures, which are taken as frames of one video: separate photos are for danet infer" in words
 
 
 # faults: a clear line, status 1, and what was done is kept

@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.conftest import SHARED
 
-SHARED = Path(__file__).parents[3].parent / "shared" / "data"
 VIDEO = SHARED / "video" / "walking.avi"
 YOLOX = SHARED / "models" / "yolox_nano.onnx"
-needs_shared = pytest.mark.skipif(not (VIDEO.exists() and YOLOX.exists()), reason="needs ../shared/data")
 FLOAT = 1
 """onnx.TensorProto.FLOAT, for environments without onnx."""
 
@@ -130,7 +129,7 @@ def mean_color_model(tmp_path: Path) -> MakeModel:
 def walking() -> dict[int, NDArray[np.uint8]]:
     """A few frames of walking.avi, by their number."""
     if not VIDEO.exists():
-        pytest.skip("needs ../shared/data/video/walking.avi")
+        pytest.skip("not in ../shared/data: video/walking.avi")
     wanted = (0, 100, 250, 400, 600, 780)
     capture = cv2.VideoCapture(str(VIDEO))
     frames: dict[int, NDArray[np.uint8]] = {}

@@ -11,15 +11,16 @@ import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.conftest import SHARED, needs_shared
 
 from danet.detectors.base import Detections, Detector
 from danet.detectors.hog_detector import HogDetector
 from danet.detectors.onnx_detector import OnnxDetector
 from danet.scenes.scene import render_scene
 
-from .conftest import SHARED, VIDEO, YOLOX, iou, matched, needs_shared
+from .conftest import VIDEO, YOLOX, iou, matched
 
-pytestmark = [pytest.mark.slow, needs_shared]
+pytestmark = pytest.mark.slow
 PEOPLE17 = SHARED / "people17"
 THRESHOLDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 SIGN = np.array([[19, 68, 30, 89]])
@@ -49,6 +50,7 @@ def rates(found: list[Detections], persons: list[NDArray[np.floating]], threshol
     return right / sum(map(len, persons)), right / max(1, sum(map(len, boxes)))
 
 
+@needs_shared(VIDEO, YOLOX)
 def test_hog_on_the_video(frames: list[NDArray[np.uint8]]) -> None:
     reference = OnnxDetector(YOLOX, score_threshold=0.65)
     persons = [found[iou(found, SIGN)[:, 0] < 0.3] for found in (reference.detect(one).boxes for one in frames)]
@@ -80,7 +82,8 @@ def detector_of(name: str, smallest: float) -> Detector:
     return OnnxDetector(YOLOX, score_threshold=0.2)
 
 
-@pytest.mark.parametrize("name", ["yolox_nano", "hog"])
+@needs_shared(PEOPLE17)
+@pytest.mark.parametrize("name", [pytest.param("yolox_nano", marks=needs_shared(YOLOX)), "hog"])
 def test_recall_on_photos(name: str) -> None:
     detector = detector_of(name, 0.5)
     hits: dict[tuple[str, float], list[bool]] = defaultdict(list)
@@ -94,7 +97,7 @@ def test_recall_on_photos(name: str) -> None:
     assert np.mean(hits["fashion", 0.4]) > 0.8
 
 
-@pytest.mark.parametrize("name", ["yolox_nano", "hog"])
+@pytest.mark.parametrize("name", [pytest.param("yolox_nano", marks=needs_shared(YOLOX)), "hog"])
 def test_rendered_scenes(name: str) -> None:
     detector = detector_of(name, 0.2)
     scenes = [render_scene(seed) for seed in range(40)]
@@ -105,6 +108,7 @@ def test_rendered_scenes(name: str) -> None:
         print(f"{name} 40 rendered scenes, score {threshold}: recall {recall:.2f}, precision {precision:.2f}")
 
 
+@needs_shared(VIDEO, YOLOX)
 def test_time(frames: list[NDArray[np.uint8]]) -> None:
     detectors: dict[str, Detector] = {
         f"hog smallest {share}": HogDetector(smallest=share) for share in (0.1, 0.15, 0.2, 0.3)

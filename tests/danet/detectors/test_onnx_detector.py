@@ -9,6 +9,7 @@ import numpy as np
 import openvino as ov
 import pytest
 from numpy.typing import NDArray
+from tests.conftest import SHARED, needs_shared
 
 from danet.detectors.base import Detector
 from danet.detectors.network import open_network
@@ -17,11 +18,12 @@ from danet.embedded import embedded_model
 from danet.errors import DetectorError, InputError, MissingExtraError
 from danet.model_spec import SPEC_KEY
 
-TensorProto = pytest.importorskip("onnx", reason="the detectors are made by onnx, which is not installed").TensorProto
+from .conftest import VIDEO, YOLOX, MakeModel, iou, matched
 
-from .conftest import SHARED, YOLOX, MakeModel, iou, matched, needs_shared
-
-BACKENDS = ["onnxruntime", "openvino"]
+BACKENDS = [pytest.param("onnxruntime", marks=pytest.mark.needs("onnxruntime")), "openvino"]
+POSE_MODEL = SHARED / "models" / "pp_tinypose_256x192.xml"
+UINT8, FLOAT16 = 2, 10
+"""onnx.TensorProto's, for environments without onnx."""
 COLORED = np.full((96, 96, 3), (40, 90, 10), np.uint8)
 """BGR."""
 WALKERS = {
@@ -76,7 +78,7 @@ def test_what_the_network_gets(
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_uint8_and_channels_last(mean_color_model: MakeModel, backend: str) -> None:
-    path = mean_color_model(shape=(1, 96, 96, 3), channels_last=True, dtype=TensorProto.UINT8)
+    path = mean_color_model(shape=(1, 96, 96, 3), channels_last=True, dtype=UINT8)
     detector = OnnxDetector(path, backend=backend)
     np.testing.assert_allclose(detector.detect(COLORED).boxes, [[0, 0, 10, 90]], rtol=1e-5)
 
@@ -109,7 +111,7 @@ def test_dynamic_input(constant_model: MakeModel, backend: str) -> None:
 
 def test_half_precision(constant_model: MakeModel) -> None:
     rows = np.array([[[10, 20, 30, 40, 0.9, 0]]], np.float16)
-    detector = OnnxDetector(constant_model({"output0": rows}, dtype=TensorProto.FLOAT16))
+    detector = OnnxDetector(constant_model({"output0": rows}, dtype=FLOAT16))
     np.testing.assert_allclose(detector.detect(COLORED).boxes, [[10, 20, 30, 40]])
 
 
@@ -322,7 +324,7 @@ def test_arguments_out_of_range(constant_model: MakeModel, options: dict[str, An
     assert repr(value) in str(raised.value)
 
 
-@needs_shared
+@needs_shared(VIDEO, YOLOX)
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("index", WALKERS)
 def test_walkers_are_found(walking: dict[int, NDArray[np.uint8]], backend: str, index: int) -> None:
@@ -344,11 +346,12 @@ def test_a_head_whose_columns_are_not_there(constant_model: MakeModel, head: str
         OnnxDetector(constant_model({"a": np.zeros((1, 188, 5), np.float32)}), head=head)
 
 
-@needs_shared
+@needs_shared(VIDEO, YOLOX)
+@pytest.mark.needs("onnxruntime")
 def test_runtimes_and_threads_agree(walking: dict[int, NDArray[np.uint8]]) -> None:
     frames = list(walking.values())
     expected = [OnnxDetector(YOLOX, backend="onnxruntime").detect(frame) for frame in frames]
-    for backend in BACKENDS:
+    for backend in ("onnxruntime", "openvino"):
         detector = OnnxDetector(YOLOX, backend=backend, threads=1)
         with ThreadPoolExecutor(4) as pool:
             for want, got in zip(expected, pool.map(detector.detect, frames), strict=True):
@@ -356,10 +359,10 @@ def test_runtimes_and_threads_agree(walking: dict[int, NDArray[np.uint8]]) -> No
                 np.testing.assert_allclose(got.scores, want.scores, atol=1e-4)
 
 
-@needs_shared
+@needs_shared(POSE_MODEL, POSE_MODEL.with_suffix(".bin"))
 def test_a_foreign_pose_model_is_not_recognised() -> None:
     with pytest.raises(DetectorError, match=r"\(1, 17, 64, 48\)"):
-        OnnxDetector(SHARED / "models" / "pp_tinypose_256x192.xml")
+        OnnxDetector(POSE_MODEL)
 
 
 def test_a_table_that_is_filled_up(constant_model: MakeModel) -> None:

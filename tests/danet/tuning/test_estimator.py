@@ -59,7 +59,7 @@ def test_explicit_arguments_go_before_it(
     model: Path, tuned: Tuning, arguments: dict[str, Any], expected: Settings | None
 ) -> None:
     if expected is None:  # measured in another backend: not even looked at
-        with pytest.raises(Exception, match=r"tiny\.xml"):
+        with pytest.raises(ModelFileError, match=r"tiny\.xml: .*by the openvino backend, not by onnxruntime"):
             PoseEstimator(model, **arguments)
         return
     with PoseEstimator(model, **arguments) as estimator:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -232,7 +233,28 @@ def test_a_damaged_file_is_left_out_and_told_in_one_line(model: Path, tuning_of:
     assert len(found.note.splitlines()) == 1
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-def test_a_file_that_may_not_be_read(model: Path, tuning_of: TuningOf) -> None:
-    save_tuning(tuning_of(model), model).chmod(0)
-    assert "Permission denied" in find_tuning(model, "openvino").note
+def test_a_file_that_may_not_be_read(model: Path, tuning_of: TuningOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = save_tuning(tuning_of(model), model)
+    opened = Path.open
+
+    def refused(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == place:  # by its mode root would not be refused
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
+    found = find_tuning(model, "openvino")
+    assert (found.tuning, found.path) == (None, place)
+    assert found.note == f"{place} is not used: [Errno 13] Permission denied: '{place}'"
+
+
+def test_files_in_the_place_of_folders(
+    model: Path, tuning_of: TuningOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("precious")
+    monkeypatch.setenv("DANET_CACHE_DIR", str(tmp_path / "file"))
+    assert find_tuning(model, "openvino").note.startswith("none; ")
+    beside(model).mkdir()
+    with pytest.raises(OSError, match=r"file is a file, expected a folder|a folder, expected a file"):
+        save_tuning(tuning_of(model), model)
+    assert (tmp_path / "file").read_text() == "precious"

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from tests.conftest import SHARED, needs_shared
 
 from danet.errors import SourceError
 from danet.video.file_source import FileSource
@@ -18,7 +19,7 @@ from danet.video.frame import Frame, Source
 
 from .conftest import number_of, numbered, open_handles, textured, write_av, write_cv2
 
-WALKING = Path(__file__).parents[3].parent / "shared" / "data" / "video" / "walking.avi"
+WALKING = SHARED / "video" / "walking.avi"
 TIMES = [index / 25 for index in range(100)]
 
 
@@ -235,7 +236,7 @@ def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert [number_of(frame.image) for frame in FileSource("rtsp:a%02d.avi")] == [0, 1, 2]
 
 
-@pytest.mark.skipif(not WALKING.exists(), reason="needs ../shared/data/video/walking.avi")
+@needs_shared(WALKING)
 def test_a_real_video() -> None:
     source = FileSource(WALKING)
     times = [frame.time_s for frame in source]

@@ -279,7 +279,7 @@ def lost(camera: Camera, kind: str) -> None:
 )
 def test_a_lost_camera_is_connected_anew(kind: str, told: str, camera: Camera, open_reader: Open) -> None:
     camera.comeback = 1
-    reader = open_reader(replace(QUICK, stall_s=1 if kind == "hangs" else 10))
+    reader = open_reader(replace(QUICK, stall_s=3 if kind == "hangs" else 10))
     frames = iter(reader)
     once_asked(reader, camera.give, 0)
     before = next(frames)
@@ -395,7 +395,7 @@ def test_giving_up_says_for_how_long(camera: Camera, open_reader: Open) -> None:
     start = time.monotonic()
     with pytest.raises(SourceError) as caught:
         next(frames)
-    assert 1.4 < time.monotonic() - start < 15
+    assert 1.5 < time.monotonic() - start < 15  # counted from the question, which came after `start`
     assert re.match(
         r"porch: no frame for \d+ s, connected anew 0 times \(OSError: no route to host\); check the camera",
         str(caught.value),

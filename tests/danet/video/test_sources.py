@@ -422,9 +422,7 @@ def test_a_recording_is_closed_before_its_next_frame_is_due() -> None:
             next(iter(source))
             time.sleep(0.1)  # by now its thread waits for the second one, 20 s away
         threads = threading.active_count()
-        start = time.monotonic()
-        source.close()
-        assert time.monotonic() - start < 0.9  # `close` waits for its thread for up to 1 s
+        source.close()  # which waits for its thread, but for no more than 1 s
         assert threading.active_count() < threads
 
 
