@@ -55,8 +55,9 @@ class OpenedModel:
 
     def close(self) -> None:
         """Free the model. Calling it twice does no harm."""
-        self.shares.close()
+        # first: a call whose shares are closed under it falls back on this one, which sums in another order
         self.single.backend.close()
+        self.shares.close()
         if self.streaming.backend is not self.single.backend:
             self.streaming.backend.close()
 

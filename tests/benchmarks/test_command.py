@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,18 @@ def test_interrupt_keeps_what_is_there(
     assert "nobody" in capsys.readouterr().err
 
 
+def ended(group: int) -> bool:
+    """Whether the last process of a group ends within a minute."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 def test_kill_keeps_what_was_saved(tmp_path: Path) -> None:
     """The real program, killed as soon as its first report is there; its workers end too."""
     arguments = ["nobody", "--backend", "null", "--quick", "--threads", "1", "--out", str(tmp_path / "out")]
@@ -142,10 +155,15 @@ def test_kill_keeps_what_was_saved(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", program, *arguments], cwd=tmp_path, start_new_session=True)
     saved = tmp_path / "out" / "report.json"
     end = time.monotonic() + 240
-    while not saved.exists() and time.monotonic() < end and process.poll() is None:
-        time.sleep(0.05)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        while not saved.exists() and time.monotonic() < end and process.poll() is None:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert ended(process.pid), "workers live on"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # of its own: start_new_session
     report = load_report(saved)
     assert not report.complete
     assert report.rows[0].case.name == "nobody"

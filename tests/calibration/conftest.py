@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
+import openvino as ov
 import pytest
 from rich.progress import Progress
 
 from danet.commands import main as main_module
+from danet.cpu import read_cpu
 from danet.estimator import PoseEstimator
 from danet.scenes.scene import render_scene
 from danet_calibration import formats as formats_module
@@ -26,7 +30,9 @@ from danet_calibration.watch import Watch
 SIZE = (160, 160)
 LENIENT = 0.6
 """AP that INT8 of random weights may lose here; a broken calibration loses nearly all of the 1.0."""
+GRAPH = "graph.xml"
 WriteSplit = Callable[[Path, str, range], None]
+Once = Callable[[str, Callable[[Path], object]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -53,20 +59,20 @@ def write_split(tiny_ir: Path) -> WriteSplit:
 
 
 @pytest.fixture(scope="session")
-def proven_folder(write_split: WriteSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Splits train and val of different pictures."""
-    folder = tmp_path_factory.mktemp("proven")
-    write_split(folder, "train", range(1, 9))
-    write_split(folder, "val", range(101, 109))
-    return folder
+def proven_folder(write_split: WriteSplit, once: Once) -> Path:
+    """Splits train and val of different pictures; nobody writes to it."""
+
+    def fill(folder: Path) -> None:
+        write_split(folder, "train", range(1, 9))
+        write_split(folder, "val", range(101, 109))
+
+    return once("proven", fill)
 
 
 @pytest.fixture(scope="session")
-def constant_folder(write_split: WriteSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def constant_folder(proven_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, but the pictures to calibrate on are all of one colour."""
-    folder = tmp_path_factory.mktemp("constant")
-    write_split(folder, "train", range(1, 9))
-    write_split(folder, "val", range(101, 109))
+    folder = shutil.copytree(proven_folder, tmp_path_factory.mktemp("calibration") / "constant")
     for path in (folder / "images").glob("train-*.png"):
         cv2.imwrite(str(path), np.full((*SIZE, 3), 128, np.uint8))
     return folder
@@ -78,39 +84,56 @@ def watch() -> Watch:
     return Watch(Progress(disable=True))
 
 
+@pytest.fixture
+def one_quantization(once: Once, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NNCF, which takes seconds, makes each graph once; for tests of what is done with it afterwards."""
+
+    def quantized(model: Any, operations: Any, strategy: Any, calibration: Any, key: str, input_name: str) -> Any:
+        def make(folder: Path) -> None:
+            keep_graph(quantize_graph(model, operations, strategy, calibration, key, input_name), folder)
+
+        return ov.Core().read_model(once(f"graph-{key}", make) / GRAPH)
+
+    monkeypatch.setattr(formats_module, "quantize_graph", quantized)
+
+
+def keep_graph(graph: ov.Model, folder: Path) -> None:
+    ov.save_model(graph, folder / GRAPH, compress_to_fp16=False)
+
+
 @pytest.fixture(scope="session")
-def graphs() -> dict[str, Any]:
-    """What NNCF made, by the key of its statistics: of model, crops and strategy."""
-    return {}
+def proven_run(proven_folder: Path, tiny_ir: Path, once: Once) -> Report:
+    """The tiny network's IR through the gate, which lets it pass; made once, and nobody writes to its folder."""
+
+    def quantized(model: Any, operations: Any, strategy: Any, calibration: Any, key: str, input_name: str) -> Any:
+        # in any case, so that its statistics are left behind; others may take the graph
+        graph = quantize_graph(model, operations, strategy, calibration, key, input_name)
+        once(f"graph-{key}", lambda folder: keep_graph(graph, folder))
+        return graph
+
+    def fill(folder: Path) -> None:
+        out = folder.parent / "proven-run"  # `folder` is renamed when it is full, and the report says where files are
+        shutil.rmtree(out, ignore_errors=True)
+        request = Request(str(tiny_ir), out, data=DataChoice(proven_folder, samples=8), max_drop=LENIENT)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(formats_module, "quantize_graph", quantized)
+            report = quantize(request, Watch(Progress(disable=True)), lambda _: lambda _: None)
+        (folder / "report").write_bytes(pickle.dumps(report))
+
+    return cast("Report", pickle.loads((once("proven-run", fill) / "report").read_bytes()))
 
 
 @pytest.fixture
-def one_quantization(graphs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """NNCF, which takes seconds, makes each graph once; for tests of what is done with it afterwards."""
-    monkeypatch.setattr(formats_module, "quantize_graph", remembering(graphs))
+def own_run(proven_run: Report, tmp_path: Path) -> Path:
+    """Its folder, to go on in."""
+    return shutil.copytree(proven_run.request.out, tmp_path / "proven-run")
 
 
-def remembering(graphs: dict[str, Any], *, anew: bool = False) -> Callable[..., Any]:
-    """`quantize_graph`, whose graphs are kept; with `anew` it makes them all, and leaves its statistics behind."""
-
-    def quantized(model: Any, operations: Any, strategy: Any, calibration: Any, key: str, input_name: str) -> Any:
-        if anew or key not in graphs:
-            graphs[key] = quantize_graph(model, operations, strategy, calibration, key, input_name)
-        return graphs[key].clone()
-
-    return quantized
-
-
-@pytest.fixture(scope="session")
-def proven_run(
-    proven_folder: Path, tiny_ir: Path, graphs: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
-) -> Report:
-    """The tiny network's IR through the gate, which lets it pass; made once."""
-    out = tmp_path_factory.mktemp("proven-run")
-    request = Request(str(tiny_ir), out, data=DataChoice(proven_folder, samples=8), max_drop=LENIENT)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(formats_module, "quantize_graph", remembering(graphs, anew=True))
-        return quantize(request, Watch(Progress(disable=True)), lambda _: lambda _: None)
+@pytest.fixture
+def int8_kernels() -> None:
+    """Skips where OpenVINO computes in float whatever the file says."""
+    if "AVX2" not in read_cpu().features:
+        pytest.skip("OpenVINO's INT8 kernels are looked at on x86 with AVX2 or better")
 
 
 @pytest.fixture

@@ -141,6 +141,7 @@ def test_where_nothing_was_folded_there_is_no_such_quantizer() -> None:
     assert not quantize_bytes(network(divided, bias=True))
 
 
+@pytest.mark.usefixtures("int8_kernels")
 def test_openvino_reads_the_crop_as_it_lies() -> None:
     """What the runtime says it executes between the input and the first convolution of a quantized file."""
     model = ov.Core().read_model(embedded_model("danet72"))

@@ -57,16 +57,26 @@ def heatmaps(model: ov.Model, calibration: Calibration) -> Any:
     return ov.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})(next(calibration.crops.batches()))[0]
 
 
-@pytest.mark.parametrize("role", ["3x3", "depthwise", "last convolution"])
-def test_a_role_in_float_has_no_quantizer(
-    role: str, graph: ov.Model, operations: list[Placed], calibration: Calibration
-) -> None:
-    strategy = Strategy(bias_correction="none", float_roles=(role,))
+def test_roles_in_float_have_no_quantizer(graph: ov.Model, operations: list[Placed], calibration: Calibration) -> None:
+    """All in one graph, which takes seconds; that a role alone names its own operations is the next test's."""
+    roles = ("3x3", "depthwise", "last convolution")
+    strategy = Strategy(bias_correction="none", float_roles=roles)
     found = quantizers(quantize_graph(graph, operations, strategy, calibration, "key", "images"))
-    names = {placed.operation.name for placed in operations if placed.role == role}
-    assert names
-    assert not names & found
-    assert {placed.operation.name for placed in operations if placed.role == "1x1"} <= found
+    for role in roles:
+        names = {placed.operation.name for placed in operations if placed.role == role}
+        assert names
+        assert not names & found
+    for role in ("1x1", "first convolution"):
+        names = {placed.operation.name for placed in operations if placed.role == role}
+        assert names
+        assert names <= found
+
+
+@pytest.mark.parametrize("role", ["3x3", "depthwise", "last convolution"])
+def test_scope_of_one_role(role: str, operations: list[Placed]) -> None:
+    scope = ignored_scope(operations, Strategy(float_roles=(role,)))
+    assert scope.names == [one.operation.name for one in operations if one.role == role]
+    assert scope.names
 
 
 def test_scope_by_role_and_by_group(operations: list[Placed]) -> None:

@@ -254,29 +254,29 @@ def test_refused_by_every_rung_and_an_earlier_file_stays(
 
 
 @pytest.mark.long
-def test_further_runs_take_over_what_is_the_same(quantized: Quantize, proven_run: Report, proven_folder: Path) -> None:
-    out = proven_run.request.out
-    written = {path.name: path.read_bytes() for path in out.glob("tiny-int8.*")}
-    again = quantized(proven_folder, max_drop=LENIENT, out=out)
+def test_further_runs_take_over_what_is_the_same(
+    quantized: Quantize, proven_run: Report, own_run: Path, proven_folder: Path
+) -> None:
+    written = {path.name: path.read_bytes() for path in own_run.glob("tiny-int8.*")}
+    again = quantized(proven_folder, max_drop=LENIENT, out=own_run)
     assert (proven_run.reused, again.reused) == (0, 4)  # float AP, attempt, statistics, AP of the same bytes
     assert again.outcomes[0].attempts[0].ap == proven_run.outcomes[0].attempts[0].ap
-    assert {path.name: path.read_bytes() for path in out.glob("tiny-int8.*")} == written
+    assert {path.name: path.read_bytes() for path in own_run.glob("tiny-int8.*")} == written
 
 
 @pytest.mark.slow
 def test_of_other_crops_the_float_ap_alone_is_taken_over(
-    quantized: Quantize, proven_run: Report, proven_folder: Path
+    quantized: Quantize, own_run: Path, proven_folder: Path
 ) -> None:
-    out = proven_run.request.out
-    assert quantized(proven_folder, max_drop=LENIENT, samples=4, out=out, name="other").reused == 1
+    assert quantized(proven_folder, max_drop=LENIENT, samples=4, out=own_run, name="other").reused == 1
 
 
 @pytest.mark.long
 def test_on_another_cpu_all_is_measured_again(
-    quantized: Quantize, proven_run: Report, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
+    quantized: Quantize, own_run: Path, proven_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workspace_module, "read_cpu", lambda: Cpu("another", 2, ()))
-    again = quantized(proven_folder, max_drop=LENIENT, out=proven_run.request.out, name="other")
+    again = quantized(proven_folder, max_drop=LENIENT, out=own_run, name="other")
     assert (again.reused, again.outcomes[0].attempts[0].reused) == (1, False)  # the statistics alone
 
 

@@ -7,10 +7,11 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.progress import Progress
 
-from danet_calibration import gate
+from danet_calibration import gate, layer_times
 from danet_calibration.accuracy_control import fixed_batch
 from danet_calibration.crops import cut_crops
 from danet_calibration.data import DataChoice, find_data
@@ -104,10 +105,17 @@ def test_words_of_a_choice_say_whether_the_proof_is_of_the_same_persons(job: Job
     assert words == f"layers in float chosen on {job.tuning.name}, 4 persons, which the AP is of too"
 
 
+@pytest.fixture(scope="module")
+def int8_graph(job: Job) -> Any:
+    return quantized(job, NARROW)
+
+
 @pytest.mark.parametrize("batch", [None, 1])
-def test_times_go_to_the_groups(job: Job, batch: int | None) -> None:
+def test_times_go_to_the_groups(job: Job, int8_graph: Any, batch: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layer_times, "ROUNDS", 2)
+    monkeypatch.setattr(layer_times, "WARM_UP", 1)
     crops = next(job.calibration.crops.batches(batch or 2))
-    graphs = {"float": job.graph.clone(), "int8": quantized(job, NARROW)}
+    graphs = {"float": job.graph.clone(), "int8": int8_graph.clone()}
     assert fixed_batch(graphs["float"]) is None
     if batch is not None:
         for graph in graphs.values():
@@ -118,8 +126,39 @@ def test_times_go_to_the_groups(job: Job, batch: int | None) -> None:
         assert set(found) == {placed.group for placed in job.operations} | {REST}
         assert found["first convolution"] > 0
         assert found["depthwise @ 1/4"] > 0
-    # the float graph's time lies in its convolutions, not where nobody claims it
-    assert times["float"][REST] < sum(times["float"].values()) / 2
+
+
+def test_a_convolution_is_never_among_the_rest(job: Job) -> None:
+    """Whatever OpenVINO fused into it, and however it names that."""
+    groups = {placed.operation.name: placed for placed in job.operations}
+    crops = next(job.calibration.crops.batches(2))
+    nodes = layer_times._Profiled(job.graph, crops, threads=1)._compiled.get_runtime_model().get_ops()
+    infos = [node.get_rt_info() for node in nodes]
+    owners = [
+        (info["layerType"].astype(str), layer_times._owner(info["originalLayersNames"].astype(str).split(","), groups))
+        for info in infos
+    ]
+    convolutions = [owner for kind, owner in owners if kind in ("Convolution", "Deconvolution")]
+    assert REST not in convolutions
+    assert set(convolutions) == {placed.group for placed in job.operations if placed.operation.kernel is not None}
+
+
+def test_times_are_means_of_the_rounds_after_the_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Cold:
+        """Its first calls take 50 ms, the others 2; the counters are means of all so far, as OpenVINO's."""
+
+        def __init__(self, *_: Any) -> None:
+            self.calls: list[float] = []
+
+        def infer(self) -> None:
+            self.calls.append(50.0 if len(self.calls) < layer_times.WARM_UP else 2.0)
+
+        def counters(self, _: Any) -> dict[str, float]:
+            return {"3x3": sum(self.calls) / len(self.calls), REST: 0.0}
+
+    monkeypatch.setattr(layer_times, "_Profiled", Cold)
+    times = group_times({"float": None, "int8": None}, [], np.zeros((1, 4, 4, 3), np.uint8))  # type: ignore[dict-item]
+    assert times == {name: pytest.approx({"3x3": 2.0, REST: 0.0}) for name in ("float", "int8")}
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.faults.cases import GOLDEN
 
 from danet.backends.tflite_backend import open_tflite
 from danet.errors import InputError
@@ -104,11 +105,11 @@ def test_each_crop_counts_alike_in_whatever_order(tiny_tflite: Path, spec: Model
     assert differ > 20  # ranges of single crops do
 
 
-def test_no_crops(tiny_tflite: Path) -> None:
+def test_no_crops() -> None:
     with pytest.raises(InputError, match="no calibration crops"):
-        quantize_tflite(tiny_tflite.read_bytes(), iter(()))
+        quantize_tflite((GOLDEN / "tiny.tflite").read_bytes(), iter(()))
 
 
-def test_unknown_operation(tiny_tflite: Path) -> None:
+def test_unknown_operation() -> None:
     with pytest.raises(InputError, match=r"float operation 'SIGMOID', expected one of .*LOGISTIC"):
-        quantize_tflite(tiny_tflite.read_bytes(), iter(()), float_operations=["SIGMOID"])
+        quantize_tflite((GOLDEN / "tiny.tflite").read_bytes(), iter(()), float_operations=["SIGMOID"])

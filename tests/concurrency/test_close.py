@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from danet.batching import BatchedModel
 from danet.errors import BackendError
 from danet.estimator import PoseEstimator
 from danet.poses import Poses
 from danet.video.pipeline import PosePipeline
-from tests.concurrency.work import BOX, FRAME, LIMIT_S, assert_same, in_threads, jobs, python
+from tests.concurrency.work import BOX, FRAME, LIMIT_S, assert_same, few_jobs, in_threads, python
 
 
 def test_close_in_the_midst_of_calls(model: tuple[str | Path, str]) -> None:
     """Calls in progress give the right answer or BackendError; the next ones raise it."""
-    work = jobs()
+    work = few_jobs()
     with PoseEstimator(model[0], backend=model[1]) as alone:
         expected = [alone.infer(*job) for job in work]
     estimator = PoseEstimator(model[0], backend=model[1])
@@ -41,6 +42,31 @@ def test_close_in_the_midst_of_calls(model: tuple[str | Path, str]) -> None:
     estimator.close()
     with pytest.raises(BackendError, match="this estimator is closed"):
         estimator.infer(FRAME, BOX)
+
+
+def test_no_call_falls_back_on_a_model_that_is_being_closed(tiny_ir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole batches differ from shares in the last bits."""
+    estimator = PoseEstimator(tiny_ir, threads=2)
+    _, boxes = few_jobs()[2]
+    estimator.infer(FRAME, boxes)
+    opened = estimator._still_open()
+    close, crop = opened.shares.close, np.zeros((1, *estimator.spec.input_size, 3), np.uint8)
+    found: list[type[Exception] | None] = []
+
+    def work(one: slice, model: BatchedModel) -> None:
+        model.backend.run(crop)
+
+    def between() -> None:
+        close()
+        try:
+            opened.do(len(boxes), work)
+            found.append(None)
+        except BackendError as error:
+            found.append(type(error))
+
+    monkeypatch.setattr(opened.shares, "close", between)
+    estimator.close()
+    assert found == [BackendError]
 
 
 @pytest.mark.parametrize("size", [1, 3])
@@ -116,9 +142,21 @@ estimator.infer(frame)
 """
 
 
-@pytest.mark.parametrize("program", [FORGOTTEN, EXIT], ids=["forgotten", "calls in flight"])
-@pytest.mark.parametrize("file", ["tiny_ir", "tiny_onnx", "tiny_tflite"])
+PROGRAMS = {"forgotten": FORGOTTEN, "calls in flight": EXIT}
+
+
+@pytest.mark.parametrize(
+    ("program", "file"),
+    [
+        ("calls in flight", "tiny_ir"),
+        ("forgotten", "tiny_onnx"),
+        ("calls in flight", "tiny_tflite"),
+        pytest.param("forgotten", "tiny_ir", marks=pytest.mark.long),
+        pytest.param("calls in flight", "tiny_onnx", marks=pytest.mark.long),
+        pytest.param("forgotten", "tiny_tflite", marks=pytest.mark.long),
+    ],
+)
 def test_the_interpreter_ends_cleanly(program: str, file: str, request: pytest.FixtureRequest) -> None:
-    done = python(program, request.getfixturevalue(file))
+    done = python(PROGRAMS[program], request.getfixturevalue(file))
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr

@@ -197,8 +197,17 @@ with PoseEstimator(model) as estimator:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("what", ["infer", "stream"])
-@pytest.mark.parametrize("file", ["tiny_ir", "tiny_onnx", "tiny_tflite"])
+@pytest.mark.parametrize(
+    ("what", "file"),
+    [
+        ("stream", "tiny_ir"),
+        ("infer", "tiny_onnx"),
+        ("infer", "tiny_tflite"),
+        pytest.param("infer", "tiny_ir", marks=pytest.mark.long),
+        pytest.param("stream", "tiny_onnx", marks=pytest.mark.long),
+        pytest.param("stream", "tiny_tflite", marks=pytest.mark.long),
+    ],
+)
 def test_interrupt_from_the_keyboard(what: str, file: str, request: pytest.FixtureRequest) -> None:
     command = [sys.executable, "-c", INTERRUPTED, str(request.getfixturevalue(file)), what]
     with subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

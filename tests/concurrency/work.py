@@ -32,6 +32,12 @@ def jobs(most: int = 12) -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
     return made
 
 
+def few_jobs() -> list[tuple[NDArray[np.uint8], NDArray[np.float64]]]:
+    """Those of nobody, of one batch each, and of two: ten persons are eight and two."""
+    made = jobs()
+    return [made[count] for count in (0, 1, 2, 3, 5, 10)]
+
+
 def assert_same(one: Poses, other: Poses) -> None:
     for name in ("keypoints", "scores", "boxes"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))

@@ -11,6 +11,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from danet.model_spec import DecoderSpec, ModelSpec
+from danet_network import checkpoint as checkpoint_module
 from danet_network.checkpoint import describe_checkpoint, load_checkpoint, save_checkpoint
 from danet_network.config import FAMILY, danet_config
 from danet_network.model import DANet
@@ -98,22 +99,29 @@ def test_a_bare_state_dict_is_recognised(tmp_path: Path, name: str, preset: Any)
     assert spec.training_data == f"unknown; the checkpoint held no ModelSpec, that of preset {preset} was taken"
 
 
-@pytest.mark.parametrize(
-    "wrap",
-    [
-        lambda state: {"state_dict": state, "epoch": 3},
-        lambda state: {"model": state},
-        lambda state: {"model_state_dict": state, "optimizer_state_dict": {}, "epoch": 3},
-        lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
-        lambda state: {"state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}},
-        lambda state: (
-            {f"module.module.{name}": tensor for name, tensor in state.items()} | {"module.n_averaged": torch.tensor(3)}
-        ),
-    ],
-    ids=["state_dict", "model", "model_state_dict", "data parallel", "and compiled", "of averages"],
-)
-def test_wrapped_state_dicts(tmp_path: Path, danet72: DANet, wrap: Any) -> None:
-    torch.save(wrap(danet72.state_dict()), path := tmp_path / "wrapped.pt")
+WRAPS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model": lambda state: {"model": state},
+    "model_state_dict": lambda state: {"model_state_dict": state, "optimizer_state_dict": {}, "epoch": 3},
+    "data parallel": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+    "and compiled": lambda state: {
+        "state_dict": {f"module._orig_mod.{name}": tensor for name, tensor in state.items()}
+    },
+    "of averages": lambda state: (
+        {f"module.module.{name}": tensor for name, tensor in state.items()} | {"module.n_averaged": torch.tensor(3)}
+    ),
+}
+
+
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_wrapped_state_dicts(tmp_path: Path, tiny: DANet, wrap: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_module, "KNOWN", (tiny.config,))  # as if it were of the family
+    torch.save(WRAPS[wrap](tiny.state_dict()), path := tmp_path / "wrapped.pt")
+    assert_same_weights(load_checkpoint(path)[0], tiny)
+
+
+def test_a_wrapped_state_dict_of_the_family(tmp_path: Path, danet72: DANet) -> None:
+    torch.save(WRAPS["and compiled"](danet72.state_dict()), path := tmp_path / "wrapped.pt")
     assert_same_weights(load_checkpoint(path)[0], danet72)
 
 

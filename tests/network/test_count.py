@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,12 @@ TABLE_II = {
     "danet88": ((5.3, 1.4), (5.1, 1.38)),
     "danet98": ((5.7, 1.6), (5.5, 1.63)),
     "danet102": ((5.8, 1.8), (5.6, 1.81)),
+}
+README = {  # preset paper, preset zoo
+    "danet72": ("3.36 M, 1.06", "4.01 M, 1.30"),
+    "danet88": ("5.08 M, 1.38", "5.54 M, 1.52"),
+    "danet98": ("5.52 M, 1.63", "5.99 M, 1.77"),
+    "danet102": ("5.61 M, 1.81", "6.08 M, 1.95"),
 }
 # The paper does not say what bottleneck "growth 64 and no unit" has. 28 fits (4.32 M, 1.89 G);
 # the 32 of the other rows would be 12 % above its GFLOPs (4.56 M, 2.01 G).
@@ -40,6 +47,11 @@ TABLE_I = {
 }
 
 
+def long(*names: str) -> list[Any]:
+    """Parameters for CI: a second each to build and count, beside others of the same code."""
+    return [pytest.param(name, marks=pytest.mark.long) for name in names]
+
+
 def assert_near(cost: Cost, paper: tuple[float, float], counted: tuple[float, float]) -> None:
     assert cost.parameters / 1e6 == pytest.approx(paper[0], rel=0.10)
     assert cost.gflops == pytest.approx(paper[1], rel=0.08)
@@ -52,7 +64,7 @@ def test_family_costs_what_table_ii_says(name: str) -> None:
     assert_near(count(danet_config(name)), *TABLE_II[name])
 
 
-@pytest.mark.parametrize("row", TABLE_IV)
+@pytest.mark.parametrize("row", ["none", "MAU", "all", *long("growth 64", "CAU", "SFU", "CAU+MAU")])
 def test_ablations_cost_what_table_iv_says(row: str) -> None:
     switches, paper, counted = TABLE_IV[row]
     assert_near(count(danet_config("danet102", **switches)), paper, counted)
@@ -124,6 +136,15 @@ def test_count_of_other_layers_by_hand() -> None:
     cells = 4 * 3
     products = (4 * cells * 3 * 9, 4 * cells * 2 * 16, 2 * 8 * 6 * 5)
     assert count_network(network, (8, 6)) == Cost(4 * 3 * 9 + 4 * 2 * 16 + 2 * 8 * 6 * 5, sum(products))
+
+
+@pytest.mark.parametrize("name", ["danet72", *long("danet88", "danet98", "danet102")])
+def test_readme_states_what_is_counted(name: str) -> None:
+    costs = [count(danet_config(name, preset)) for preset in ("paper", "zoo")]
+    assert tuple(f"{cost.parameters / 1e6:.2f} M, {cost.gflops:.2f}" for cost in costs) == README[name]
+    (paper, zoo), (parameters, gflops) = README[name], TABLE_II[name][0]
+    row = f"| DANet-{TABLE_I[name][0]} | {paper} | {parameters} M, {gflops} | {zoo} |"
+    assert row in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8").splitlines()
 
 
 def test_zoo_costs_more_than_the_paper_states() -> None:

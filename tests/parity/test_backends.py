@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tests.faults.cases import GOLDEN
 
 from danet.estimator import PoseEstimator
 from danet.frame import read_picture
@@ -22,7 +23,14 @@ from danet_evaluation.coco import load_split
 PEOPLE17 = Path(__file__).parents[2].parent / "shared" / "data" / "people17"
 MAX_DISTANCE = 0.05
 """Frame pixels."""
-FILES = {"torch": "tiny_checkpoint", "onnxruntime": "tiny_onnx", "openvino": "tiny_ir", "tflite": "tiny_tflite"}
+FILES = {
+    "openvino": ("openvino", "tiny_ir"),
+    "onnxruntime": ("onnxruntime", "tiny_onnx"),
+    "torch": ("torch", "tiny_checkpoint"),
+    "openvino-onnx": ("openvino", "tiny_onnx"),
+    "tflite": ("tflite", "tiny_tflite"),
+}
+"""Backend, and the fixture of its file, by parameter."""
 PORTRAIT_BOXES = np.array([[20, 15, 375, 512], [120.3, 10.8, 340.1, 300.2]])
 FrameAndBoxes = tuple[NDArray[np.uint8], NDArray[np.float64]]
 
@@ -35,18 +43,34 @@ def frames(scene: Scene, portrait: Path) -> list[FrameAndBoxes]:
     return [(scene.image, moved), (read_picture(portrait), np.tile(PORTRAIT_BOXES, (2, 1)))]
 
 
-@pytest.fixture(scope="module", params=["openvino", "onnxruntime", "torch", "openvino-onnx", "tflite"])
-def estimator(request: pytest.FixtureRequest) -> Iterator[PoseEstimator]:
-    """One estimator for each backend; the last reads the .onnx in OpenVINO."""
-    backend = request.param.removesuffix("-onnx")
-    path = request.getfixturevalue("tiny_onnx" if request.param != backend else FILES[backend])
-    with PoseEstimator(path, backend=backend) as opened:
+@pytest.fixture(
+    scope="module",
+    params=[
+        "openvino",
+        "onnxruntime",
+        "torch",
+        "openvino-onnx",
+        "golden tflite",
+        pytest.param("tflite", marks=pytest.mark.long),  # half a minute to export
+    ],
+)
+def files(request: pytest.FixtureRequest) -> tuple[str, Path, Path]:
+    """A backend, a file for it, and the checkpoint of the same network."""
+    if request.param == "golden tflite":
+        return "tflite", GOLDEN / "tiny.tflite", GOLDEN / "tiny.safetensors"
+    backend, fixture = FILES[request.param]
+    return backend, request.getfixturevalue(fixture), request.getfixturevalue("tiny_checkpoint")
+
+
+@pytest.fixture(scope="module")
+def estimator(files: tuple[str, Path, Path]) -> Iterator[PoseEstimator]:
+    with PoseEstimator(files[1], backend=files[0]) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def reference(tiny_checkpoint: Path) -> Iterator[PoseEstimator]:
-    with PoseEstimator(tiny_checkpoint) as opened:
+def reference(files: tuple[str, Path, Path]) -> Iterator[PoseEstimator]:
+    with PoseEstimator(files[2]) as opened:
         yield opened
 
 
@@ -57,6 +81,7 @@ def largest_distance(found: Any, expected: Any) -> float:
     )
 
 
+@pytest.mark.parametrize("files", ["torch", "golden tflite"], indirect=True)
 def test_keypoints_do_differ_between_persons(reference: PoseEstimator, frames: list[FrameAndBoxes]) -> None:
     # a network that answered the same to every picture would agree with itself in any backend
     poses = reference.infer_batch(frames)[0]

@@ -42,12 +42,24 @@ def assert_same(found: Poses, index: int, expected: Poses) -> None:
     np.testing.assert_allclose(found.scores[index], expected.scores[0], rtol=0, atol=ROUNDING)
 
 
-@pytest.mark.parametrize("persons", [2, 6, 9])
-def test_heatmaps_in_any_batch(any_backend: PoseEstimator, street: Street, persons: int) -> None:
+@pytest.fixture(scope="session")
+def crops(any_backend: PoseEstimator, street: Street) -> NDArray[np.uint8]:
+    return crop_persons(street.frame, crop_affines(street.boxes, any_backend.spec), any_backend.spec)
+
+
+@pytest.fixture(scope="session")
+def single(any_backend: PoseEstimator, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The heatmaps of each crop in a call of its own."""
+    return np.concatenate([any_backend.heatmaps(crop[None]) for crop in crops])
+
+
+# a batch of two is among those of `test_any_company_in_any_order`
+@pytest.mark.parametrize("persons", [6, 9, pytest.param(2, marks=pytest.mark.long)])
+def test_heatmaps_in_any_batch(
+    any_backend: PoseEstimator, crops: NDArray[np.uint8], single: NDArray[np.float32], persons: int
+) -> None:
     """Two are a batch, six are split into four and two, nine are one batch padded to ten."""
-    crops = crop_persons(street.frame, crop_affines(street.boxes, any_backend.spec), any_backend.spec)
     chosen = np.arange(persons) % 6
-    single = np.concatenate([any_backend.heatmaps(crop[None]) for crop in crops])
     together = any_backend.heatmaps(crops[chosen])
     np.testing.assert_allclose(together, single[chosen], rtol=0, atol=ROUNDING * max(1, float(np.abs(single).max())))
 

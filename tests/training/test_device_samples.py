@@ -242,6 +242,7 @@ def config(coco_folder: Path) -> TrainConfig:
     )
 
 
+@pytest.mark.long
 def test_batches_of_a_process(config: TrainConfig) -> None:
     samples = DeviceSamples(config, SPEC, CPU, Processes(rank=1, count=2))
     try:

@@ -29,7 +29,7 @@ from danet.model_spec import Metric
 from danet.scenes.scene import render_scene
 from danet_evaluation.coco import KeypointDataset, load_split
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
-from danet_network.config import DANetConfig
+from danet_network.config import DANetConfig, Preset, danet_config
 from danet_network.model import DANet
 from danet_training import loop as loop_module
 from danet_training.config import Augmentation, Phase, Source, TrainConfig, load_config
@@ -42,14 +42,26 @@ from danet_training.validate import BEST, LAST, Validated, Validator
 CPU = torch.device("cpu")
 
 
+def make_small(patch: pytest.MonkeyPatch, tiny_config: DANetConfig) -> None:
+    """The trainer's network has one layer to a stage; a config cannot ask for that."""
+
+    def small(name: str, preset: Preset) -> DANetConfig:
+        return replace(tiny_config, preset=danet_config(name, preset).preset)  # which refuses other names
+
+    patch.setattr(loop_module, "danet_config", small)
+
+
 @pytest.fixture
 def _small(monkeypatch: pytest.MonkeyPatch, tiny_config: DANetConfig) -> None:
-    """The trainer's network has one layer to a stage; a config cannot ask for that."""
-    monkeypatch.setattr(loop_module, "danet_config", lambda name, preset: replace(tiny_config, preset=preset))
+    make_small(monkeypatch, tiny_config)
 
 
 @pytest.fixture
 def config(coco_folder: Path, _small: None) -> TrainConfig:
+    return config_of(coco_folder)
+
+
+def config_of(coco_folder: Path) -> TrainConfig:
     return TrainConfig(
         network="danet72",
         preset="paper",
@@ -117,7 +129,9 @@ def batch_of(config: TrainConfig, count: int) -> Batch:
 )
 def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, optimizer: Any, bf16: bool) -> None:
     phase = Phase((64, 64), 100_000, batch=4, ohkm=0)
-    rate = 1e-2 if preset == "zoo" else 3e-3  # its heatmaps peak at 255
+    # heatmaps of preset "zoo" peak at 255, which takes longer: 0.77 and 0.17 of the first loss are left. A tenth of the
+    # rate would leave 0.98 and 0.5, steps of the regressors alone 0.88 and 0.24.
+    rate, left = (1e-2, 0.85) if preset == "zoo" else (3e-3, 0.22)
     trainer = trainer_of(
         replace(
             config,
@@ -131,9 +145,9 @@ def test_loss_falls_on_a_fixed_batch(config: TrainConfig, preset: Any, optimizer
     )
     trainer.model.train()
     batch = batch_of(config, 4)
-    losses = [trainer.step([batch], phase) for _ in range(30)]
-    assert losses[-1] < 0.7 * losses[0]
-    assert trainer.samples_seen == 120
+    losses = [trainer.step([batch], phase) for _ in range(15)]
+    assert losses[-1] < left * losses[0]
+    assert trainer.samples_seen == 60
 
 
 def test_schedule_warms_up_and_decays_to_nothing(config: TrainConfig) -> None:
@@ -301,12 +315,25 @@ def test_a_run_with_frozen_modules_goes_on(config: TrainConfig, tmp_path: Path) 
     assert not [name for name in changed if name.startswith(("/stem.", "/stages.0."))]
 
 
+@pytest.fixture(scope="module")
+def whole_run(
+    coco_folder: Path, tiny_config: DANetConfig, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[dict[str, Any], Path]:
+    """What `config` comes to where nothing interrupts it: the trainer's state, and the folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        make_small(patch, tiny_config)
+        return run(config_of(coco_folder), folder).state(), folder
+
+
 # in the first phase, in its first step, at its end, in the second phase
 @pytest.mark.parametrize(
     "stop_at", [12, pytest.param(4, marks=pytest.mark.long), pytest.param(20, marks=pytest.mark.long), 36]
 )
-def test_resumed_run_ends_in_the_same_bits(config: TrainConfig, stop_at: int, tmp_path: Path) -> None:
-    expected = run(config, tmp_path / "whole")
+def test_resumed_run_ends_in_the_same_bits(
+    config: TrainConfig, whole_run: tuple[dict[str, Any], Path], stop_at: int, tmp_path: Path
+) -> None:
+    expected, whole = whole_run
     often = replace(config, checkpoint_minutes=0.0)
     with pytest.raises(Killed):
         run(often, tmp_path / "killed", stop_at)
@@ -314,11 +341,10 @@ def test_resumed_run_ends_in_the_same_bits(config: TrainConfig, stop_at: int, tm
         kept = torch.load(tmp_path / "killed" / STATE, weights_only=True)
         assert 0 < kept["samples_seen"] < stop_at
     resumed = run(often, tmp_path / "killed")
-    assert resumed.samples_seen == expected.samples_seen == 36
-    assert not differing(resumed.state(), expected.state())
+    assert resumed.samples_seen == expected["samples_seen"] == 36
+    assert not differing(resumed.state(), expected)
     assert not differing(
-        torch.load(tmp_path / "killed" / STATE, weights_only=True),
-        torch.load(tmp_path / "whole" / STATE, weights_only=True),
+        torch.load(tmp_path / "killed" / STATE, weights_only=True), torch.load(whole / STATE, weights_only=True)
     )
     assert [path.name for path in (tmp_path / "killed").iterdir()] == [STATE]
 
@@ -474,14 +500,16 @@ def test_deterministic_runs_end_in_the_same_bits(config: TrainConfig, tmp_path: 
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_finished_run_is_not_run_again(config: TrainConfig, tmp_path: Path) -> None:
-    first = run(config, tmp_path)
+def test_finished_run_is_not_run_again(
+    config: TrainConfig, whole_run: tuple[dict[str, Any], Path], tmp_path: Path
+) -> None:
+    expected, whole = whole_run
     seen: list[int] = []
     again = trainer_of(config)
-    again.load(tmp_path / STATE)
+    again.load(Path(shutil.copy(whole / STATE, tmp_path)))
     train(again, tmp_path, lambda samples, _: seen.append(samples), silent)
     assert not seen
-    assert not differing(first.state(), again.state())
+    assert not differing(expected, again.state())
 
 
 def test_phase_that_is_no_multiple_of_its_batch(config: TrainConfig, tmp_path: Path) -> None:
@@ -759,6 +787,7 @@ def coco_miniature(folder: Path, scenes: int, persons: int) -> int:
     return len(load_split(folder, "train").persons)
 
 
+@pytest.mark.usefixtures("_small")
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -800,6 +829,7 @@ def _without_area(content: dict[str, Any]) -> None:
     del content["annotations"][0]["area"]
 
 
+@pytest.mark.usefixtures("_small")
 @pytest.mark.parametrize(
     ("split", "change", "message"),
     [
@@ -830,6 +860,7 @@ def test_data_that_cannot_be_used_is_refused_before_the_first_step(
     assert not (tmp_path / "out" / STATE).exists()
 
 
+@pytest.mark.usefixtures("_small")
 @pytest.mark.parametrize("entry", ["frozen_batch_norm = true", 'frozen = ["stem"]'])
 def test_what_is_frozen_needs_trained_weights(
     danet: Callable[..., Any], coco_folder: Path, tmp_path: Path, entry: str
@@ -861,6 +892,7 @@ def test_counts_that_are_none_are_wrong_use(danet: Callable[..., Any], option: s
         assert "expected a whole number above 0" in done.err
 
 
+@pytest.mark.usefixtures("_small")
 def test_missing_config_and_weights(danet: Callable[..., Any], coco_folder: Path, tmp_path: Path) -> None:
     assert "No such file" in danet("train", tmp_path / "run.toml", "--out", tmp_path / "out").error()
     (tmp_path / "run.toml").write_text(TRAINING.format(rate=1, folder=coco_folder, samples=8))

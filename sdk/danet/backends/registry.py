@@ -23,6 +23,7 @@ SUFFIXES = {
     ".safetensors": "torch",
     ".pt": "torch",
     ".pth": "torch",
+    ".ckpt": "torch",
     ".pkl": "torch",
     ".tflite": "tflite",
 }

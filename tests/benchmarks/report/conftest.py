@@ -7,6 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from danet_benchmarks.report.plot import Plot
+from danet_benchmarks.report.plot_style import to_svg
+from danet_benchmarks.report.plots import make_plots
 from danet_benchmarks.results import (
     Accuracy,
     Case,
@@ -115,3 +118,15 @@ def report(**changes: object) -> Report:
 @pytest.fixture(scope="session")
 def full() -> Report:
     return report()
+
+
+@pytest.fixture(scope="session")
+def plots(full: Report) -> dict[str, Plot]:
+    """By name, in their order; drawn once, as nothing changes them."""
+    return {plot.name: plot for plot in make_plots(full)}
+
+
+@pytest.fixture(scope="session")
+def svgs(plots: dict[str, Plot]) -> dict[str, str]:
+    """The same as the page holds them."""
+    return {name: to_svg(plot.figure, name, plot.title) for name, plot in plots.items() if plot.figure is not None}

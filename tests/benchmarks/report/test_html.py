@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from danet_benchmarks.report import html as html_module
 from danet_benchmarks.report.html import to_html
+from danet_benchmarks.report.plot import Plot
 from danet_benchmarks.results import Report
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -40,8 +42,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(full: Report) -> str:
-    return to_html(full)
+def html(full: Report, plots: dict[str, Plot], svgs: dict[str, str]) -> str:
+    """With the plots that the session drew; the pages further down draw their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(html_module, "make_plots", lambda _: plots.values())
+        patch.setattr(html_module, "to_svg", lambda _, name, __: svgs[name])
+        return to_html(full)
 
 
 def test_it_needs_nothing_else(html: str) -> None:

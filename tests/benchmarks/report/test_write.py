@@ -4,12 +4,14 @@ import errno
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from danet.errors import InputError, MissingExtraError
+from danet_benchmarks.report import html as html_module
 from danet_benchmarks.report.json_form import load_report
 from danet_benchmarks.report.write import write_json, write_report
 from danet_benchmarks.results import Report, Spread
@@ -24,6 +26,15 @@ def names(folder: Path) -> list[str]:
 @pytest.fixture
 def small(full: Report) -> Report:
     return replace(full, rows=full.rows[:2])
+
+
+page = cache(html_module.to_html)
+
+
+@pytest.fixture(autouse=True)
+def pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each report's page, whose plots take a second, is made once."""
+    monkeypatch.setattr(html_module, "to_html", page)
 
 
 def test_four_files_and_nothing_else(small: Report, tmp_path: Path) -> None:
@@ -57,7 +68,10 @@ def test_partial(full: Report, tmp_path: Path, rows: int) -> None:
     assert load_report(tmp_path / "report.json") == partial
 
 
-def test_a_figure_that_is_no_number_costs_its_part_only(small: Report, tmp_path: Path) -> None:
+def test_a_figure_that_is_no_number_costs_its_part_only(
+    small: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html_module, "to_html", lambda _: "the page, of which nothing is asked here")
     speed = small.rows[0].speed
     assert speed is not None
     bad = replace(small.rows[0], speed=replace(speed, network_pps=Spread((float("inf"),))))

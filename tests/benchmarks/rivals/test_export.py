@@ -59,6 +59,9 @@ def test_file_says_that_its_weights_are_random(exported: Exported) -> None:
 def test_every_rival_in_every_format(name: str, target: object, tmp_path: Path) -> None:
     assert isinstance(target, type(TARGETS[0]))
     done = export_rival(name, target, tmp_path)
+    expected = replace(rival_spec(name), precision=target.precision)
     if target.format == "onnx":
         (entry,) = onnx.load(done.path).metadata_props
-        assert ModelSpec.from_json(entry.value) == replace(rival_spec(name), precision=target.precision)
+        assert ModelSpec.from_json(entry.value) == expected
+    with PoseEstimator(done.path) as estimator:
+        assert estimator.spec == expected

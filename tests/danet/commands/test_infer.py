@@ -457,7 +457,10 @@ def test_ir_without_its_weights(danet: Danet, cut: Any, tiny_ir: Path, scene_fil
 @pytest.mark.parametrize(
     "suffix",
     [
-        *(pytest.param(one, marks=pytest.mark.needs("torch")) for one in (".pkl", ".pth", ".pt", ".safetensors")),
+        *(
+            pytest.param(one, marks=pytest.mark.needs("torch"))
+            for one in (".pkl", ".pth", ".ckpt", ".pt", ".safetensors")
+        ),
         pytest.param(".onnx", marks=pytest.mark.needs("onnxruntime")),
         ".xml",
     ],
