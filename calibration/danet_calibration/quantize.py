@@ -11,6 +11,7 @@ from typing import Any
 from danet.cpu import read_cpu
 from danet.errors import InputError, ModelFileError
 from danet.files import refuse_folder, scratch_beside
+from danet.peak_memory import peak_memory
 from danet_calibration.crops import CalibrationCrops, cut_crops
 from danet_calibration.data import Data, find_data, refuse_unusable
 from danet_calibration.float_model import FloatModel, open_float
@@ -21,7 +22,7 @@ from danet_calibration.nncf_ptq import Calibration
 from danet_calibration.request import Request
 from danet_calibration.results import Outcome
 from danet_calibration.sensitivity_report import report_sensitivity
-from danet_calibration.watch import BudgetSpentError, Watch, peak_memory
+from danet_calibration.watch import BudgetSpentError, Watch
 from danet_calibration.workspace import FOLDER, Workspace
 from danet_converters.export import refuse_other_names
 from danet_evaluation.coco import KeypointDataset

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass, field
 
@@ -60,13 +59,3 @@ class Watch:
                 self.bar.remove_task(task)
 
         return advance
-
-
-def peak_memory() -> int:
-    """Bytes that this process has held at most; 0 where the system does not tell (Windows)."""
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -146,6 +146,7 @@ def _tell_of_pictures(pipeline: PosePipeline) -> None:
         human().print(
             f"{pipeline.source.name}: pictures are taken as frames of one video; for separate photos use danet infer, "
             "or --no-tracking",
+            markup=False,
             soft_wrap=True,
         )
 

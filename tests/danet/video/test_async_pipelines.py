@@ -30,15 +30,6 @@ def nothing() -> Iterator[PoseEstimator]:
         yield estimator
 
 
-@pytest.fixture(autouse=True)
-def no_thread_left_behind() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=10)
-        assert not thread.is_alive(), thread.name
-
-
 class Stalled:
     """A live source without frames after the first ones, until it is closed."""
 
