@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     ids, before = numbered(args.folder), finished(part)
     left = [name for name in ids if name not in before]
     detector = open_detector(args.detector)
+    failed = 0
     part.parent.mkdir(parents=True, exist_ok=True)
     with PoseEstimator(args.model) as estimator, part.open("a", buffering=1) as lines:
         for name in track(left, f"{len(ids) - len(left)} done before"):
@@ -55,8 +56,11 @@ def run(args: argparse.Namespace) -> None:
                 found = estimator.infer(picture, boxes).to_coco(0, scores)  # numbered below: pictures may yet be added
             except (DetectorError, InputError) as error:  # one bad file must not end a long run
                 print(f"left out: {error}")
+                failed += 1
                 continue
             lines.write(json.dumps({"file_name": name, "results": found}) + "\n")
+    if failed and failed == len(ids):
+        raise SystemExit(f"none of {failed} pictures could be done; {args.results} is left as it was")
     done = {name: persons for name, persons in finished(part).items() if name in ids}  # others were removed meanwhile
     with write_beside(args.results) as temporary:
         numbered_persons = [{**person, "image_id": ids[name]} for name in ids for person in done.get(name, ())]

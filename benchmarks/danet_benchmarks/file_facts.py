@@ -14,6 +14,7 @@ from danet.model_spec import ModelSpec
 from danet_benchmarks.graph_cost import graph_cost
 from danet_network.config import FAMILY, Preset, danet_config
 from danet_network.facts import SUFFIXES as CHECKPOINT_SUFFIXES
+from danet_network.facts import checkpoint_suffix
 
 if TYPE_CHECKING:
     from danet_network.count import Cost
@@ -44,7 +45,7 @@ def read_facts(path: Path) -> FileFacts:
     """
     if not path.is_file():
         raise ModelFileError(f"{path}: no such file")
-    if path.suffix.lower() in CHECKPOINT_SUFFIXES:
+    if checkpoint_suffix(path) in CHECKPOINT_SUFFIXES:
         return _of_checkpoint(path)
     # OpenVINO reads ONNX as well, and compiles nothing before the first inference
     reader = "openvino" if path.suffix.lower() in (".xml", ".onnx") else None

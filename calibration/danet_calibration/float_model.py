@@ -16,6 +16,7 @@ from danet.model_spec import ModelSpec
 from danet_calibration.formats import Format
 from danet_converters.export import choose_targets, export
 from danet_network.facts import SUFFIXES as CHECKPOINTS
+from danet_network.facts import checkpoint_suffix
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
     """The float file that `wanted` is made from.
 
     Args:
-        model: a checkpoint (.safetensors, .pt, .pth, .pkl), a float file, or an embedded model's name. An
-            embedded model's weights are stored in half precision, so its checkpoint is the better start.
+        model: a checkpoint that `danet_network.checkpoint.load_checkpoint` reads, a float file, or an embedded
+            model's name. That one's weights are stored in half precision, so its checkpoint is the better start.
         wanted: the format to quantize to.
         scratch: where a checkpoint is exported to.
 
@@ -49,7 +50,7 @@ def open_float(model: str, wanted: Format, scratch: Path) -> FloatModel:
             f"no embedded model named {model!r}; there is {', '.join(embedded_names())}; or give a file"
         )
     state = files_state(given)
-    if path.suffix.lower() in CHECKPOINTS:
+    if checkpoint_suffix(path) in CHECKPOINTS:
         path = export(path, choose_targets([wanted.name], ["fp32"])[0], scratch).path
     if path.suffix.lower() not in wanted.reads:
         raise InputError(

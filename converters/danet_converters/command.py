@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +14,7 @@ from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.model_options import add_spec_options
 from danet.errors import InputError, MissingExtraError
+from danet.files import scratch_beside
 from danet_network.facts import SUFFIXES, checkpoint_suffix
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ def _chosen_weights(options: argparse.Namespace) -> Iterator[Path]:
         return
     from danet_network.checkpoint import load_checkpoint, save_checkpoint
 
-    with tempfile.TemporaryDirectory(prefix="danet-convert-") as folder:
-        native = Path(folder) / "weights.safetensors"
+    with scratch_beside(options.out / "weights.safetensors") as folder:
+        native = folder / "weights.safetensors"
         network, spec = load_checkpoint(options.checkpoint, weights=options.weights)
-        # the file's sha256 stays that of the whole checkpoint, whose other weights may be the better known ones
-        told = f"{spec.training_data}; weights {options.weights} of the checkpoint"
-        save_checkpoint(native, network, replace(spec, training_data=told))
+        # by the whole file's sha256 a benchmark would take them for those that are taken by themselves
+        told = f"{spec.training_data}; weights {options.weights} of the checkpoint with sha256 {spec.source_sha256}"
+        save_checkpoint(native, network, replace(spec, training_data=told, source_sha256=None))
         yield native
 
 

@@ -151,12 +151,19 @@ def _load(path: Path, weights: str | None) -> tuple[DANet, _Content]:
     try:
         content = reader(data, weights)
         _refuse_contradiction(content.config, content.spec)
-        network = build(content.tensors, content.config)
+        network = _built(content)
     except (InputError, ModelFileError, ModelSpecError) as error:
         text = f"{path}: {error}"
         raise type(error)(text if text.isprintable() else ascii(text)) from error
     source = content.spec.source_sha256 or hashlib.sha256(data).hexdigest()
     return network, replace(content, spec=replace(content.spec, source_sha256=source))
+
+
+def _built(content: _Content) -> DANet:
+    try:
+        return build(content.tensors, content.config)
+    except ModelFileError as error:  # the file may hold others, which are sound
+        raise ModelFileError("; ".join((str(error), *content.notes))) from error
 
 
 def _read_bytes(path: Path) -> bytes:

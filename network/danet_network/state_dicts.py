@@ -34,6 +34,8 @@ MAX_DEPTH = 3
 MAX_DICTS = 256
 MAX_PREFIXES = 8
 """Networks in one flat dict."""
+MAX_COMPARED = 16
+"""State dicts that are compared with the networks of the family, the likeliest first."""
 TOP = "."
 """Key of weights that lie in the file's own dict, under the names of a DANet."""
 _MODULES = ("stem", "stages", "laterals", "upsamplers", "fusions", "regressors")
@@ -155,7 +157,7 @@ def choose(
         found = [_nameless(values)]
     fitting: list[tuple[StateDict, DANetConfig]] = []
     unfit: list[tuple[StateDict, ModelFileError]] = []
-    for one in found:
+    for one in found[:MAX_COMPARED]:
         try:
             fitting.append((one, _fitting(one, config, known)))
         except ModelFileError as error:

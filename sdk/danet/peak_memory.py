@@ -14,7 +14,8 @@ def peak_memory() -> int:
     so its own high-water mark is read instead.
     """
     status = Path("/proc/self/status")
-    if status.is_file() and (found := re.search(r"^VmHWM:\s+(\d+) kB", status.read_text(encoding="ascii"), re.M)):
+    # as bytes: a process may have any name
+    if status.is_file() and (found := re.search(rb"^VmHWM:\s+(\d+) kB", status.read_bytes(), re.M)):
         return int(found[1]) << 10
     if sys.platform == "win32":
         return 0

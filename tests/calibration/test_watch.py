@@ -56,3 +56,10 @@ def test_peak_memory_counts_bytes() -> None:
     before, after = map(int, done.stdout.split())
     assert 4 << 20 < before < 64 << 20
     assert 56 << 20 < after - before < 72 << 20
+
+
+def test_a_process_may_have_any_name() -> None:
+    named = r"open('/proc/self/comm', 'wb').write(b'\xc3\xa9\xff')"
+    program = f"{named}; from danet.peak_memory import peak_memory; print(peak_memory())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert int(done.stdout) > 4 << 20

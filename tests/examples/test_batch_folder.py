@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -60,10 +61,20 @@ def test_results_are_those_of_the_parts(
 
 def test_a_folder_of_results_that_does_not_exist_is_made(example: Load, model: str, tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+    cv2.imwrite(str(tmp_path / "pictures" / "nobody.png"), np.full((80, 60, 3), 90, np.uint8))
     results = tmp_path / "new" / "run" / "results.json"
     example("batch_folder").main([str(tmp_path / "pictures"), str(results), "--model", model])
     assert json.loads(results.read_text()) == []
+
+
+def test_results_are_kept_where_nothing_can_be_done(example: Load, model: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+    results = tmp_path / "results.json"
+    results.write_text("[1]")
+    with pytest.raises(SystemExit, match="none of 1 pictures could be done"):
+        example("batch_folder").main([str(tmp_path / "pictures"), str(results), "--model", model])
+    assert results.read_text() == "[1]"
 
 
 @pytest.mark.parametrize(("name", "told"), [("absent", "No such file"), ("empty", "no pictures in this folder")])

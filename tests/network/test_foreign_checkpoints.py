@@ -413,3 +413,26 @@ def test_a_prefix_for_each_tensor(saved: Saved) -> None:
     state = {f"m{number}.stem.0.weight": torch.ones(1) for number in range(300)}
     assert len(state_dicts.find(state)) == state_dicts.MAX_PREFIXES
     assert_refused(saved(state), "holds no DANet")
+
+
+def test_useless_averages_name_the_other_weights(saved: Saved, good: State) -> None:
+    broken = {name: one * torch.nan if one.is_floating_point() else one for name, one in good.items()}
+    path = saved({"model": good, "ema": broken})
+    with pytest.raises(ModelFileError, match=r"hold NaN or infinity.*weights: ema taken, not model .*--weights KEY"):
+        load_checkpoint(path)
+    holds(path, good, weights="model")
+
+
+def test_few_of_many_state_dicts_are_compared(saved: Saved, good: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands that fit nothing would take as many comparisons with each network."""
+    asked: list[str] = []
+    fitting = state_dicts._fitting
+
+    def counted_fitting(one: Any, *rest: Any) -> Any:
+        asked.append(one.key)
+        return fitting(one, *rest)
+
+    monkeypatch.setattr(state_dicts, "_fitting", counted_fitting)
+    many = {f"other{number}": {"stem.0.weight": good["stem.0.weight"]} for number in range(100)}
+    load_checkpoint(saved({**many, "model": good}))  # which goes first
+    assert len(asked) == state_dicts.MAX_COMPARED
