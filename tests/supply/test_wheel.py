@@ -102,5 +102,5 @@ def test_sdist(dist: Path) -> None:
     assert {name for name in names - sources if not re.match(r"danet_edge\.egg-info/", name)} == told
     for name in ("README.md", "MODEL_CARD.md", "SECURITY.md"):
         links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", (ROOT / name).read_text(encoding="utf-8"))
-        assert links
+        assert links or name != "README.md"
         assert set(links) <= names
