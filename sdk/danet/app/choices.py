@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from danet.backends.registry import SUFFIXES, readers
+from danet.backends.registry import LIBRARIES, SUFFIXES, is_installed, readers
 from danet.embedded import embedded_model
 from danet.errors import DetectorError, InputError, MissingExtraError, ModelFileError
 from danet.opened_model import model_path
 
 WHOLE_PICTURE = "nobody: the whole picture is one person"
 HOG = "HOG, for whole upright persons"
-LIBRARIES = {
-    "openvino": ("openvino",),
-    "onnxruntime": ("onnxruntime",),
-    "tflite": ("ai_edge_litert", "tflite_runtime"),
-    "torch": ("torch",),
-}
-"""Modules of which one must be installed for a backend."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +95,7 @@ def _backends(path: Path) -> tuple[str, ...]:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise ModelFileError(f"{path}: suffix {path.suffix!r} is none of {', '.join(SUFFIXES)}")
-    installed = tuple(reader for reader in readers(suffix) if any(map(find_spec, LIBRARIES[reader])))
+    installed = tuple(filter(is_installed, readers(suffix)))
     if not installed:
         first, *_ = readers(suffix)
         extra = "" if first == "openvino" else first

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.backends.registry import part_with_openvino
+from danet.backends.registry import is_installed, part_with_openvino
 from danet.errors import DetectorError, InputError
 
 RUNTIMES = {
@@ -116,6 +115,6 @@ def open_network(path: Path, backend: str | None, threads: int | None) -> Networ
 
 
 def _default_backend(suffix: str) -> str:
-    if suffix == ".onnx" and importlib.util.find_spec("onnxruntime") is not None:
+    if suffix == ".onnx" and is_installed("onnxruntime"):
         return "onnxruntime"
     return "openvino"

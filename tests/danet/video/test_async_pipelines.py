@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from contextvars import ContextVar
@@ -80,6 +80,16 @@ def test_stalled_cameras_leave_the_event_loops_threads_alone(nothing: PoseEstima
     asyncio.run(with_one_thread(work))
 
 
+async def cancelled(work: Coroutine[Any, Any, None], begun: threading.Event) -> None:
+    """Cancel a task once it has begun, and wait for its end."""
+    task = asyncio.create_task(work)
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def test_a_cancelled_loop_waits_for_the_frame_that_is_worked_on(nothing: PoseEstimator) -> None:
     begun, go_on, freed = threading.Event(), threading.Event(), threading.Event()
 
@@ -99,12 +109,7 @@ def test_a_cancelled_loop_waits_for_the_frame_that_is_worked_on(nothing: PoseEst
             raise AssertionError("given after the end")
 
     async def work() -> None:
-        following = asyncio.create_task(follow())
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
-        following.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await following
+        await cancelled(follow(), begun)
         assert freed.is_set()
 
     asyncio.run(with_one_thread(work))
@@ -126,12 +131,7 @@ def test_a_detector_that_hangs_is_not_waited_for_long(nothing: PoseEstimator, mo
             pass
 
     async def work() -> None:
-        following = asyncio.create_task(follow())
-        while not begun.is_set():
-            await asyncio.sleep(0.01)
-        following.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await following
+        await cancelled(follow(), begun)
         assert source.closed.is_set()
         assert not go_on.is_set()
 
