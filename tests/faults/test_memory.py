@@ -37,12 +37,17 @@ def limited(mib: int, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False, env=environment)
 
 
-def test_a_model_that_does_not_fit(tiny_folder: Path, tmp_path: Path) -> None:
+def test_a_runtime_that_does_not_fit(tiny_folder: Path, tmp_path: Path) -> None:
+    """OpenVINO's core fits, its plugin for CPUs (61 MiB in one file) does not.
+
+    A little more and it is OpenVINO's threads that do not fit, and some C libraries end the process at that.
+    """
     out = tmp_path / "poses.json"
-    done = limited(150, "infer", tiny_folder / "tiny.xml", tiny_folder / "scene.png", "--json", out)
-    assert done.returncode == 1
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert done.stderr.startswith("danet: error: openvino: ")
+    done = limited(80, "infer", tiny_folder / "tiny.xml", tiny_folder / "scene.png", "--json", out)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("danet: error: openvino: device 'CPU': ")
+    assert line.endswith("failed to map segment from shared object")
     assert not out.exists()
 
 

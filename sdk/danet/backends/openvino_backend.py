@@ -218,8 +218,8 @@ def _spec(model: Any, path: Path) -> ModelSpec | None:
 
 
 def _configuration(options: BackendOptions) -> dict[str, Any]:
-    hint = _HINTS.get(options.precision or "fp32")
-    if hint is None:
+    precision = _HINTS.get(options.precision or "fp32")
+    if precision is None:
         raise BackendError(
             f"openvino: precision {options.precision!r} cannot be asked for at run time, expected "
             f"{', '.join(_HINTS)}; an int8 model is made by danet quantize"
@@ -227,7 +227,8 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
     try:
         offered = openvino_core().get_property(options.device, "OPTIMIZATION_CAPABILITIES")
     except RuntimeError as error:
-        raise BackendError(f"openvino: device {options.device!r}: {last_line(error)}; 'CPU' is always there") from error
+        hint = "" if options.device == "CPU" else "; 'CPU' is always there"
+        raise BackendError(f"openvino: device {options.device!r}: {last_line(error)}{hint}") from error
     if options.precision and options.precision.upper() not in offered:
         raise BackendError(
             f"openvino: {options.device} has no {options.precision} arithmetic, it offers {', '.join(offered)}; "
@@ -235,7 +236,7 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
         )
     # Pinned: on CPUs with AMX or AVX512-BF16 OpenVINO would run "FP32" files in bfloat16 by itself.
     config: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": hint,
+        "INFERENCE_PRECISION_HINT": precision,
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": options.streams,
     }
