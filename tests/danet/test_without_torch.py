@@ -88,6 +88,7 @@ print(poses.keypoints.shape, "torch" in sys.modules)
 
 
 NEED_AN_EXTRA = {
+    "danet.__pyinstaller.hook-danet",
     "danet.app.handlers",
     "danet.app.local_blocks",
     "danet.app.page",

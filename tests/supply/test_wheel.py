@@ -78,7 +78,8 @@ def test_entry_points_lead_somewhere(wheel: zipfile.ZipFile) -> None:
     assert {group: dict(groups[group]) for group in groups.sections()} == stated
     for target in (target for points in stated.values() for target in points.values()):
         module, _, attribute = target.partition(":")
-        assert f"{module.replace('.', '/')}.py" in wheel.namelist()
+        path = module.replace(".", "/")
+        assert {f"{path}.py", f"{path}/__init__.py"} & set(wheel.namelist())
         assert hasattr(importlib.import_module(module), attribute), target
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from typing import Any
 
 GROUP = "danet.commands"
 
@@ -18,3 +21,13 @@ class Command:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], int]
     """Does the work and gives the exit status: 0 done, 1 failed. DanetError is reported by the caller."""
+
+
+def announced(group: str) -> Iterator[Any]:
+    """What the packages that are here announce under a group of entry points.
+
+    An app that PyInstaller froze has danet-edge's list of all of them, but only those packages that it imports.
+    """
+    for entry in entry_points(group=group):
+        if find_spec(entry.module.partition(".")[0]) is not None:
+            yield entry.load()

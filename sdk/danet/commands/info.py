@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import asdict
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from danet.commands.command import Command
+from danet.commands.command import Command, announced
 from danet.commands.console import human, write_json
 from danet.commands.option_types import BACKENDS_HELP, backend
 from danet.commands.outputs import output, refuse_over
@@ -81,8 +80,8 @@ def _tuning_facts(found: FoundTuning, settings: Settings) -> dict[str, Any]:
 
 
 def _network_facts(path: Path) -> dict[str, Any]:
-    for entry in entry_points(group=DESCRIPTIONS):
-        facts: dict[str, Any] | None = entry.load()(path)
+    for describe in announced(DESCRIPTIONS):
+        facts: dict[str, Any] | None = describe(path)
         if facts:
             return facts
     return {}

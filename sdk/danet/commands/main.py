@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
-from importlib.metadata import entry_points, version
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
-from danet.commands.command import GROUP, Command
+from danet.commands.command import GROUP, Command, announced
 from danet.commands.console import in_words
 from danet.commands.ends import TerminatedError, signals_end
 from danet.errors import DanetError
@@ -32,7 +32,7 @@ _NO_LIBRARY = "cannot open shared object file"
 
 def commands() -> list[Command]:
     """The subcommands of all installed packages, by name."""
-    found: list[Command] = [entry.load() for entry in entry_points(group=GROUP)]
+    found: Iterator[Command] = announced(GROUP)
     return sorted(found, key=lambda command: command.name)
 
 

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,26 @@ def test_help_of_a_command(danet: Danet, command: str) -> None:
     outcome = danet(command, "--help")
     assert (outcome.status, outcome.err) == (0, "")
     assert outcome.out.startswith(f"usage: danet {command}")
+
+
+def test_packages_that_a_frozen_app_left_out(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyInstaller takes along the list of all commands, but of the packages those that the app imports."""
+
+    def look(name: str, *rest: Any) -> Any:
+        return None if name.partition(".")[0] == "danet_benchmarks" else find_spec(name, *rest)
+
+    monkeypatch.setattr("danet.commands.command.find_spec", look)
+    helped = danet("--help")
+    assert (helped.status, helped.err) == (0, "")
+    assert "  benchmark" not in helped.out
+    assert "  evaluate" in helped.out
+    assert "invalid choice: 'benchmark'" in danet("benchmark").err
+
+
+def test_pyinstaller_finds_the_hook() -> None:
+    (entry,) = (entry for entry in entry_points(group="pyinstaller40") if entry.module.startswith("danet"))
+    (folder,) = entry.load()()
+    assert (Path(folder) / "hook-danet.py").is_file()
 
 
 def test_version(danet: Danet) -> None:
