@@ -191,16 +191,22 @@ def video_candidates(path: Path, boxes: Path | None, frames: int) -> list[Candid
     except SourceError as error:
         raise InputError(str(error)) from error
     count = video.count()
-    known = range(count)
+    keys = {number: str(number) for number in range(count)}
     if isinstance(content, dict):
-        known = sorted(int(key) for key in content if key.isdecimal() and len(key) < 10 and int(key) < count)  # type: ignore[assignment]
-        if not known:
+        given = sorted((int(key), key) for key in content if key.isdecimal() and len(key) < 10 and int(key) < count)
+        keys = dict(given)
+        if len(keys) < len(given):
+            raise InputError(
+                f"{boxes}: {len(given) - len(keys)} frames have two entries, such as 7 and 007; give one each"
+            )
+        if not keys:
             raise InputError(f"{boxes}: no frame number below {count}; expected an object from frame numbers to boxes")
+    known = tuple(keys)
     chosen = [known[index] for index in np.unique(np.linspace(0, len(known) - 1, frames).round().astype(int))]
     return [
         candidate
         for number in chosen
-        for candidate in _on_picture(CountedFrame(video, number), Path(str(number)), path.name, content)
+        for candidate in _on_picture(CountedFrame(video, number), Path(keys[number]), path.name, content)
     ]
 
 

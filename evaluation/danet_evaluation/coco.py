@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import hypot, nan
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Protocol
@@ -29,6 +30,8 @@ _SPLITS = (
 _FOLDERS = ("images", "{split}2017", "images/{split}2017", "{split}", "images/{split}", ".")
 MAX_ANNOTATION_BYTES = 1 << 30
 """COCO's largest annotation file has half of that; parsed, JSON takes some ten times its text's memory."""
+_MOST_LOOKED_FOR = 200
+"""Pictures; where none of so many is in any folder, the others will not be there either."""
 HEAD_BOX_FACTOR = 0.6
 """Head size over the head box's diagonal (SC_BIAS of the MPII evaluation kit)."""
 
@@ -195,7 +198,9 @@ def _image_folders(folder: Path, split: str) -> list[Path]:
 
 
 def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDataset:
-    """A COCO keypoint file whose pictures lie in the first of `image_folders` that has the first one.
+    """A COCO keypoint file whose pictures lie in the one of `image_folders` that has the first of those with persons.
+
+    Pictures that are not there are passed over in the search, since many keep those with persons alone.
 
     Crowds and persons without a labelled keypoint are left out of `persons`, as the COCO protocol
     leaves them out of recall, and so are boxes without an area, which nobody can crop; `content`
@@ -209,10 +214,10 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
         content = read_json(annotation_file)
         _refuse_ids(content["images"])
         names = {image["id"]: _inside(image["file_name"]) for image in content["images"]}
-        first = next(iter(names.values()), "")
-        folder = next((path for path in image_folders if (path / first).is_file()), _fallback(image_folders))
+        annotated = dict.fromkeys(one["image_id"] for one in content["annotations"])  # crowds and the unlabelled too
+        needed = [names[one] for one in islice(annotated, _MOST_LOOKED_FOR) if one in names]
+        folder = _first_with(image_folders, [*needed, *islice(names.values(), 1)])
         pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
-        {annotation["image_id"] for annotation in content["annotations"]}  # crowds and the unlabelled have one too
         keypoints, others, bare = _keypoint_names(content.get("categories", []))
         annotations = [
             one
@@ -253,9 +258,10 @@ def _inside(name: str) -> str:
     return name
 
 
-def _fallback(image_folders: list[Path]) -> Path:
-    """Where a missing picture is reported: the first folder of the layout that is there."""
-    return image_folders[0] if image_folders else Path()
+def _first_with(image_folders: list[Path], names: list[str]) -> Path:
+    """The first folder that has any of the pictures; the first one, where missing ones are told, if none has."""
+    there = (folder for name in names for folder in image_folders if (folder / name).is_file())
+    return next(there, next(iter(image_folders), Path()))
 
 
 def _refuse_ids(images: list[dict[str, Any]]) -> None:

@@ -182,8 +182,11 @@ def _rank(key: str, values: object) -> tuple[bool, int]:
 
 
 def _saw_no_batch(one: StateDict) -> bool:
-    counters = [tensor for name, tensor in one.tensors.items() if name.endswith(COUNTER)]
-    return bool(counters) and not any(bool(counter.any()) for counter in counters)
+    # Averagers that leave whole numbers alone (Ultralytics), or round them down (timm), keep counters at 0 for long
+    untouched = {COUNTER: 0, ".running_mean": 0, ".running_var": 1}
+    statistics = [(tensor, "." + name.rpartition(".")[2]) for name, tensor in one.tensors.items()]
+    own = [(tensor, untouched[last]) for tensor, last in statistics if last in untouched]
+    return bool(own) and not any(bool((tensor != value).any()) for tensor, value in own)
 
 
 def _asked_for(weights: str, found: Sequence[StateDict]) -> StateDict:

@@ -76,6 +76,17 @@ class Metric:
     method: str
 
 
+def _sides_are_cocos(keypoints: tuple[str, ...]) -> bool:
+    """Whether the names that tell a side pair as COCO's do; the fields' defaults are meant for no others."""
+    sides = {name: index for index, name in enumerate(keypoints) if name.startswith(("left_", "right_"))}
+    named = {
+        (index, sides.get("right_" + name.removeprefix("left_")))
+        for name, index in sides.items()
+        if name.startswith("left_")
+    }
+    return not sides or (named == set(COCO_FLIP_PAIRS) and len(sides) == 2 * len(named))
+
+
 def _one_partner_each(pairs: tuple[tuple[int, int], ...]) -> bool:
     partner: dict[int, int] = {}
     return all(partner.setdefault(one, other) == other for pair in pairs for one, other in (pair, pair[::-1]))
@@ -216,6 +227,12 @@ class ModelSpec:
                 "no keypoint in two different pairs",
             ),
             (len({*self.keypoints}) == count, "keypoints", self.keypoints, "names that differ"),
+            (
+                self.flip_pairs != COCO_FLIP_PAIRS or _sides_are_cocos(self.keypoints),
+                "flip_pairs",
+                "those of COCO",
+                f"those of the keypoints {self.keypoints} (danet.keypoints.left_right_pairs), and their skeleton",
+            ),
             (self.precision in get_args(Precision), "precision", self.precision, "/".join(get_args(Precision))),
             *_decoder_checks(self.decoder),
             (all(isfinite(metric.value) for metric in self.metrics), "metrics", self.metrics, "finite values"),

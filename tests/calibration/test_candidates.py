@@ -182,6 +182,18 @@ def test_null_is_neither_boxes_nor_the_whole_picture(content: Any, tmp_path: Pat
         folder_candidates(tmp_path, written(tmp_path / "boxes.json", content))
 
 
+def test_frame_numbers_may_be_padded(video: Path, tmp_path: Path) -> None:
+    boxes = written(tmp_path / "boxes.json", {"0003": [[1, 1, 9, 9]], "12": [[2, 2, 8, 8]]})
+    found = video_candidates(video, boxes, 100)
+    assert [(one.picture.number, one.box.tolist()) for one in found if one.box is not None] == [  # type: ignore[attr-defined]
+        (3, [1, 1, 9, 9]),
+        (12, [2, 2, 8, 8]),
+    ]
+    twice = written(tmp_path / "twice.json", {"3": [[1, 1, 9, 9]], "003": [[2, 2, 8, 8]]})
+    with pytest.raises(InputError, match="1 frames have two entries, such as 7 and 007"):
+        video_candidates(video, twice, 100)
+
+
 def test_what_cannot_be_used_is_refused(video: Path, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("no video")
     (tmp_path / "empty").mkdir()

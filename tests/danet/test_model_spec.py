@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from danet.errors import ModelSpecError
+from danet.keypoints import COCO_KEYPOINTS, left_right_pairs
 from danet.model_spec import FORMAT_VERSION, MAX_SPEC_BYTES, DecoderSpec, Metric, ModelSpec
 
 texts = st.text(max_size=20)
@@ -404,3 +405,25 @@ def test_lists_and_numbers_of_numpy_become_plain() -> None:
     assert (made.input_size, made.std, made.flip_pairs) == ((128, 96), (2.0, 3.0, 4.0), ((1, 2),))
     assert ModelSpec.from_json(made.to_json()) == made
     assert hash(made) == hash(ModelSpec.from_json(made.to_json()))
+
+
+H36M = (
+    *("pelvis", "right_hip", "right_knee", "right_foot", "left_hip", "left_knee", "left_foot", "spine", "thorax"),
+    *("neck", "head", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder", "right_elbow", "right_wrist"),
+)
+FEET = (*COCO_KEYPOINTS, "left_big_toe", "right_big_toe", "left_heel", "right_heel")
+
+
+@pytest.mark.parametrize("names", [H36M, FEET, tuple(reversed(COCO_KEYPOINTS))])
+def test_the_pairs_of_coco_are_not_taken_for_those_of_other_keypoints(names: tuple[str, ...]) -> None:
+    with pytest.raises(ModelSpecError, match=r"flip_pairs is 'those of COCO', expected .*left_right_pairs"):
+        ModelSpec(name="mine", keypoints=names)
+    spec = ModelSpec(name="mine", keypoints=names, flip_pairs=left_right_pairs(names), skeleton=())
+    for index, mirrored in enumerate(spec.flip_order):
+        swapped = {"left_": "right_", "right_": "left_"}
+        side = next((side for side in swapped if names[index].startswith(side)), "")
+        assert names[mirrored] == swapped.get(side, "") + names[index].removeprefix(side)
+
+
+def test_coco_s_keypoints_may_have_names_that_tell_no_side() -> None:
+    assert ModelSpec(name="mine", keypoints=tuple(f"k{index}" for index in range(17))).flip_order[5] == 6

@@ -54,6 +54,26 @@ def test_every_kind_of_entry(tmp_path: Path) -> None:
     assert config.total_samples == 1064
 
 
+def test_without_a_split_a_run_learns_from_train_and_is_measured_on_val(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from danet_training import command, dataset
+
+    asked = []
+    for name, module in (("danet_evaluation.coco.load_split", command), ("danet_training.dataset.load_split", dataset)):
+        monkeypatch.setattr(name, lambda folder, split, module=module: asked.append((module, str(folder), split)))
+    config = load(
+        tmp_path,
+        MINIMAL.replace('kind = "rendered"', 'kind = "coco"\nfolder = "x"')
+        + "[validation]\nkind = 'coco'\nfolder = 'x'\n",
+    )
+    with pytest.raises(AttributeError):  # of the None that stands for a data set
+        command._validation_set(config)
+    with pytest.raises(AttributeError):
+        dataset.load_source(config.sources[0])
+    assert asked == [(command, "x", "val"), (dataset, "x", "train")]
+
+
 PHASE = '[[sources]]\nkind = "rendered"\n[[phases]]\ninput_size = [64, 64]\nsamples = 8\n'
 HEAD = 'network = "danet72"\npreset = "paper"\n'
 

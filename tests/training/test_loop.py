@@ -567,10 +567,52 @@ def test_start_from_weights(
     save_checkpoint(tmp_path / "other.safetensors", other, training_spec(config))
     with pytest.raises(ModelFileError, match="growth=16"):
         trainer.start_from(tmp_path / "other.safetensors")
-    trainer.start_from(tiny_checkpoint)
-    expected = load_checkpoint(tiny_checkpoint)[0].state_dict()
+    weights = load_checkpoint(tiny_checkpoint)[0]
+    save_checkpoint(tmp_path / "same.safetensors", weights, training_spec(config))
+    trainer.start_from(tmp_path / "same.safetensors")
+    expected = weights.state_dict()
     assert not differing(dict(trainer.model.state_dict()), dict(expected))
     assert not differing(dict(trainer.averaged_network().state_dict()), dict(expected))
+
+
+@pytest.mark.parametrize("change", [{"std": (50.0, 50.0, 50.0)}, {"flip_shift": 1}, {"heatmap_peak": 255.0}])
+def test_start_from_weights_of_other_crops_or_heatmaps(
+    change: dict[str, Any], config: TrainConfig, tiny_network: DANet, tmp_path: Path
+) -> None:
+    spec = training_spec(config)
+    of_crops = {name: value for name, value in change.items() if name == "std"}
+    decoder = replace(spec.decoder, **{name: value for name, value in change.items() if name not in of_crops})
+    save_checkpoint(tmp_path / "other.safetensors", tiny_network, replace(spec, decoder=decoder, **of_crops))
+    with pytest.raises(ModelFileError, match=rf"its spec has {next(iter(change))} .*, this run trains with"):
+        trainer_of(config).start_from(tmp_path / "other.safetensors")
+
+
+def test_a_run_decodes_as_the_weights_that_it_began_with(
+    config: TrainConfig, tiny_network: DANet, tmp_path: Path
+) -> None:
+    assert training_spec(config).decoder.refinement == "offset"
+    save_checkpoint(tmp_path / "dark.safetensors", tiny_network, training_spec(config).decoded_by("dark"))
+    trainer = trainer_of(config)
+    trainer.start_from(tmp_path / "dark.safetensors")
+    assert trainer.spec.decoder.refinement == "dark"
+    trainer.save(tmp_path / STATE)
+    resumed = trainer_of(config)
+    resumed.load(tmp_path / STATE)
+    assert resumed.spec == trainer.spec
+
+
+@pytest.mark.parametrize("change", [{"optimizer": "muon"}, {"frozen": ("stem",)}])
+def test_a_state_of_other_optimisers_says_how_to_keep_its_weights(
+    change: dict[str, Any], config: TrainConfig, tmp_path: Path
+) -> None:
+    trainer = trainer_of(config)
+    train(trainer, tmp_path, silent, silent, stop_at=4)
+    other = trainer_of(replace(config, **change))
+    with pytest.raises(ModelFileError, match=r"its optimisers are not those of this config.* --init .*last\.pt"):
+        other.load(tmp_path / STATE)
+    other.start_from(tmp_path / STATE)
+    average = trainer.averaged_network().state_dict()
+    assert not differing(dict(other.model.state_dict()), dict(average))
 
 
 # Validation

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from danet.errors import InputError
+from danet.keypoints import left_right_pairs
 from danet_network.checkpoint import load_checkpoint, save_checkpoint
 from danet_network.config import DANetConfig
 from danet_network.model import DANet
@@ -78,9 +79,15 @@ def test_crops_keep_their_edges() -> None:
 
 def test_teachers_that_cannot_teach(checkpoint: Path) -> None:
     spec = load_checkpoint(checkpoint)[1]
-    other = replace(spec, keypoints=tuple(reversed(spec.keypoints)))
+    reversed_names = tuple(reversed(spec.keypoints))
+    other = replace(spec, keypoints=reversed_names, flip_pairs=left_right_pairs(reversed_names))
     with pytest.raises(InputError, match="17 keypoints at stride 4, expected the student's 17"):
         HeatmapTeacher(Teacher(str(checkpoint)), other)
+    with pytest.raises(InputError, match="crops of 128x96, expected the aspect of the student's 64x64"):
+        HeatmapTeacher(Teacher(str(checkpoint)), replace(spec, input_size=(64, 64)))
+    shifted = replace(spec, decoder=replace(spec.decoder, flip_shift=1))
+    with pytest.raises(InputError, match=r"cells elsewhere \(flip_shift 0\), expected 1 as the student's"):
+        HeatmapTeacher(Teacher(str(checkpoint)), shifted)
     with pytest.raises(InputError, match="no such file"):
         open_teacher(Teacher(str(checkpoint.with_name("none.xml"))), other)
     assert open_teacher(None, other) is None

@@ -130,7 +130,7 @@ def _validation_set(config: TrainConfig) -> Any:
         return None
     if source.kind == "rendered":
         return rendered_dataset(source.persons)
-    dataset = load_split(Path(source.folder), source.split)
+    dataset = load_split(Path(source.folder), source.split or "val")
     refuse_unfit(dataset)
     keypoint_ap(dataset, ())  # annotations that AP cannot be measured on are refused now, not after the first phase
     return dataset

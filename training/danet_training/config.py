@@ -27,7 +27,8 @@ class Source:
     """Share of the samples, relative to the other sources."""
     folder: str = ""
     """Of a "coco" source; relative to the working directory."""
-    split: str = "train"
+    split: str = ""
+    """Of a "coco" source; left out: "train", of the validation "val"."""
     persons: int = 500
     """Of a "rendered" source for validation."""
     cache: bool = False
@@ -78,7 +79,7 @@ class Teacher:
     sigma: float = 5.6
     """Width of its peaks in input pixels of its own crop."""
     unlabelled_weight: float = 0.5
-    """Of its heatmaps for keypoints without a label, where a labelled one counts 1."""
+    """Of its heatmaps for keypoints without a label or outside the crop, where a labelled one counts 1."""
     labelled_share: float = 0.0
     """Part of a labelled keypoint's target that is the teacher's."""
 

@@ -39,7 +39,7 @@ def load_source(source: Source) -> KeypointDataset:
     Raises:
         InputError: no annotations that can be read, or as `refuse_unfit`.
     """
-    dataset = load_split(Path(source.folder), source.split)
+    dataset = load_split(Path(source.folder), source.split or "train")
     refuse_unfit(dataset)
     return replace(dataset, content={})
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from danet_network.zoo import preset_spec
 from danet_training.arithmetic import computes_bf16
 from danet_training.average import WarmedUpAverage
 from danet_training.config import Phase, TrainConfig
+from danet_training.conventions import refuse_other_conventions
 from danet_training.dataset import Batch, NumberedSamples, SampleMaker
 from danet_training.device_samples import DeviceSamples
 from danet_training.memory import memory_needed
@@ -148,14 +150,16 @@ class Trainer:
         return network
 
     def start_from(self, checkpoint: Path) -> None:
-        """Take the weights of a checkpoint, for a new run.
+        """Take the weights of a checkpoint, for a new run, and how its spec refines locations.
 
         Raises:
-            ModelFileError: unreadable, or another network than the config's.
+            ModelFileError: unreadable, another network than the config's, or other crops or heatmaps than this run's.
         """
-        network, _ = load_checkpoint(checkpoint)
+        network, spec = load_checkpoint(checkpoint)
         if network.config != self.model.config:
             raise ModelFileError(f"{checkpoint}: holds {network.config}, the config asks for {self.model.config}")
+        refuse_other_conventions(checkpoint, spec, self.spec)
+        self.spec = self.spec.decoded_by(spec.decoder.refinement)
         self.model.load_state_dict(network.state_dict())
         self.averaged_network().load_state_dict(network.state_dict())
 
@@ -206,11 +210,13 @@ class Trainer:
             state = torch.load(path, map_location=self.device, weights_only=True)
             self.model.load_state_dict(state["model"])
             self.average.load_state_dict(state["average"])
-            self.optimizers.load_state_dict(state["optimizers"])
+            self._load_optimizers(state["optimizers"], path)
             self.samples_seen = int(state["samples_seen"])
-            padding = ModelSpec.from_json(state["spec"]).box_padding
+            saved = ModelSpec.from_json(state["spec"])
         except OSError as error:
             raise ModelFileError(f"{path}: {error.strerror or error}") from error
+        except ModelFileError:
+            raise
         except Exception as error:  # torch.load and load_state_dict raise many kinds on foreign content
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise ModelFileError(
@@ -218,8 +224,18 @@ class Trainer:
             ) from error
         if not self._is_finite():
             raise ModelFileError(f"{path}: some of its weights are infinite or NaN; remove it to start anew")
+        self.spec = self.spec.decoded_by(saved.decoder.refinement)
         if self.config.box_padding is None:
-            self.spec = replace(self.spec, box_padding=padding)
+            self.spec = self.spec.padded_by(saved.box_padding)
+
+    def _load_optimizers(self, state: dict[str, Any], path: Path) -> None:
+        try:
+            self.optimizers.load_state_dict(state)
+        except (ValueError, KeyError) as error:  # of other parameters, or of another optimizer
+            raise ModelFileError(
+                f"{path}: its optimisers are not those of this config; set `optimizer` and `frozen` back to what they "
+                f"were, or go on from its weights with --init {path} and another --out"
+            ) from error
 
 
 def _frozen_modules(network: DANet, names: tuple[str, ...]) -> list[torch.nn.Module]:

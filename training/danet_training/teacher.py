@@ -29,7 +29,7 @@ class HeatmapTeacher:
         student: keypoints must be the same; the crop recipe is the student's.
 
     Raises:
-        InputError: other keypoints or another stride than the student's.
+        InputError: other keypoints, another stride, other places of the cells or another aspect than the student's.
         ModelFileError, ModelSpecError, MissingExtraError: as PoseEstimator.
     """
 
@@ -37,12 +37,9 @@ class HeatmapTeacher:
         self.config = config
         self.estimator = PoseEstimator(config.model, batch_size=_BATCH, settings=Settings())
         spec = self.estimator.spec
-        if spec.keypoints != student.keypoints or spec.stride != STRIDE:
+        if wrong := _unlike(spec, student):
             self.estimator.close()
-            raise InputError(
-                f"teacher {config.model} has {len(spec.keypoints)} keypoints at stride {spec.stride}, "
-                f"expected the student's {len(student.keypoints)} at stride {STRIDE}"
-            )
+            raise InputError(f"teacher {config.model} has {wrong}")
 
     def __call__(self, images: Tensor, taught: Tensor) -> SoftTargets:
         """Soft targets on the images' device.
@@ -61,6 +58,24 @@ class HeatmapTeacher:
         # peaks keep their width in cells of the teacher, whose crop may be larger than the student's
         sigma = self.config.sigma * height / self.estimator.spec.input_size[0]
         return SoftTargets(heatmaps, taught, sigma, self.config.unlabelled_weight, self.config.labelled_share)
+
+
+def _unlike(teacher: ModelSpec, student: ModelSpec) -> str | None:
+    """What of a teacher's heatmaps would not lie on the student's, and what was expected."""
+    if teacher.keypoints != student.keypoints or teacher.stride != STRIDE:
+        return (
+            f"{len(teacher.keypoints)} keypoints at stride {teacher.stride}, "
+            f"expected the student's {len(student.keypoints)} at stride {STRIDE}"
+        )
+    if teacher.decoder.flip_shift != student.decoder.flip_shift:
+        return (
+            f"its cells elsewhere (flip_shift {teacher.decoder.flip_shift}), expected {student.decoder.flip_shift} as "
+            "the student's; danet_benchmarks.foreign.wrap_foreign writes a file whose cells are centred"
+        )
+    (height, width), (its_height, its_width) = student.input_size, teacher.input_size
+    if height * its_width != width * its_height:
+        return f"crops of {its_height}x{its_width}, expected the aspect of the student's {height}x{width}"
+    return None
 
 
 _BATCH = 8

@@ -23,6 +23,8 @@ NORMALISED_LIMIT = 2.0
 TENSORFLOW = ("detection_boxes", "detection_scores", "detection_classes")
 """How the outputs are called that are read of TensorFlow's detectors."""
 _LABELS = re.compile("label|class(?!.*(score|prob))")
+_BOXES = re.compile("box|loc|rect")
+_SCORES = re.compile("score|prob|conf|class|cls")
 
 Arrays = Sequence[NDArray[Any]]
 
@@ -126,7 +128,7 @@ def ssd_parts(outputs: Arrays, names: Sequence[str]) -> SsdParts:
     Raises:
         DetectorError: no such outputs.
     """
-    raw = _only(outputs, lambda shape: len(shape) >= 2 and shape[-1] == 4, "boxes of shape (1, N, 4)")
+    raw = _boxes(outputs, names)
     boxes = raw.reshape(-1, 4).astype(np.float32)
     others = [one for one in outputs if one is not raw]
     table = [one for one in others if one.ndim == raw.ndim and one.shape[:-1] == raw.shape[:-1]]
@@ -228,7 +230,10 @@ def _column(scores: NDArray[np.float32], reading: Reading) -> NDArray[np.float32
 
 
 def _in_pixels(boxes: NDArray[np.float32], input_size: tuple[int, int]) -> NDArray[np.float32]:
-    if not boxes.size or np.abs(boxes).max() > NORMALISED_LIMIT:
+    # by the median: one faint anchor may reach beyond the picture, or be no number
+    reach = np.abs(boxes).max(axis=1, initial=0)
+    reach = reach[np.isfinite(reach) & (reach > 0)]  # without the rows that pad a fixed number
+    if not reach.size or np.median(reach) > NORMALISED_LIMIT:
         return boxes
     height, width = input_size
     scaled: NDArray[np.float32] = boxes * np.array((width, height, width, height), np.float32)
@@ -247,6 +252,24 @@ def _scores_and_labels(outputs: Arrays, flat: Arrays, names: Sequence[str]) -> t
             "expected one of scores (1, N) or (1, N, C), and at most one of labels"
         )
     return scores[0], labels[0] if labels else None
+
+
+def _boxes(outputs: Arrays, names: Sequence[str]) -> NDArray[Any]:
+    """The output (1, N, 4) of boxes; where the scores are of four classes, the one whose name says so."""
+    named = {id(one): name.lower() for one, name in zip(outputs, names, strict=False)}
+    alike = [one for one in outputs if one.ndim >= 2 and one.shape[-1] == 4]
+    alike = [one for one in alike if one.ndim == max(other.ndim for other in alike)]
+    if len(alike) > 1:
+        called = [one for one in alike if _BOXES.search(named.get(id(one), ""))]
+        others = [one for one in alike if not _SCORES.search(named.get(id(one), ""))]
+        told = called if len(called) == 1 else others
+        if len(told) != 1:
+            raise DetectorError(
+                f"{len(alike)} outputs of shape {alike[0].shape}, of which one may be boxes and one scores of four "
+                'classes, and no name that tells them apart; name one of them "boxes" in the file'
+            )
+        return told[0]
+    return _only(outputs, lambda shape: len(shape) >= 2 and shape[-1] == 4, "boxes of shape (1, N, 4)")
 
 
 def _only(outputs: Arrays, fits: Any, expected: str) -> NDArray[Any]:

@@ -58,7 +58,8 @@ class FileSource:
         """What is read on this machine."""
         self._address = address
         self._lock = threading.Lock()
-        self._closed = False
+        self.closed = False
+        """Whether `close` was called: a closed source gives no more frames."""
         self._capture: cv2.VideoCapture | None = self._open()
         self._unused = True
         self.fps = stated_fps(self._capture)
@@ -103,14 +104,14 @@ class FileSource:
             image, position_ms = read
             yield Frame(image, count, timeline.next(position_ms))
             count += 1
-        if self._capture is capture and not self._closed:
+        if self._capture is capture and not self.closed:
             self._free(capture)
             self._ended(count, timeline)
 
     def _start(self) -> cv2.VideoCapture | None:
         """A capture at the first frame; an iteration that still goes on ends."""
         with self._lock:
-            if self._closed:
+            if self.closed:
                 return None
             if not self._unused:
                 if self._capture is not None:
@@ -123,13 +124,13 @@ class FileSource:
         """The next frame and its position in milliseconds; None at the end, and when closed."""
         try:
             with self._lock:
-                if self._closed or self._capture is not capture:
+                if self.closed or self._capture is not capture:
                     return None
                 return self._decode(capture)
         except cv2.error as error:
             raise SourceError(f"{self.name}: OpenCV failed to read a frame ({error.err})") from error
         finally:
-            if self._closed:  # while this thread was in OpenCV, so that `close` could not free the capture
+            if self.closed:  # while this thread was in OpenCV, so that `close` could not free the capture
                 self._free(capture)
 
     def _decode(self, capture: cv2.VideoCapture) -> tuple[NDArray[np.uint8], float] | None:
@@ -139,7 +140,7 @@ class FileSource:
             if done:
                 self.corrupt += attempt > 0
                 return np.asarray(image, np.uint8), capture.get(cv2.CAP_PROP_POS_MSEC)
-            if self._closed:
+            if self.closed:
                 break
             if time.monotonic() - start > ATTEMPTS_S:
                 self._stalled = True
@@ -193,7 +194,7 @@ class FileSource:
 
     def close(self) -> None:
         """Free the file; iterations end. From any thread and from signal handlers; twice does no harm."""
-        self._closed = True
+        self.closed = True
         # never waits: a signal handler may run in the very thread that holds the lock and is within OpenCV
         if self._lock.acquire(blocking=False):
             try:

@@ -41,7 +41,8 @@ class FolderSource:
         self.paths = tuple(paths)
         """What is read."""
         self._interval = 1 / fps
-        self._closed = False
+        self.closed = False
+        """Whether `close` was called: a closed source gives no more frames."""
 
     def __iter__(self) -> Iterator[Frame]:
         """The pictures; index and time stamp are those of the place in the folder, broken ones counted.
@@ -51,7 +52,7 @@ class FolderSource:
         """
         self.corrupt, self.notes = 0, ()
         for index, path in enumerate(self.paths):
-            if self._closed:
+            if self.closed:
                 return
             try:
                 image = read_picture(path)
@@ -70,7 +71,7 @@ class FolderSource:
 
     def close(self) -> None:
         """End iterations. Closing twice does no harm."""
-        self._closed = True
+        self.closed = True
 
 
 def pictures_in(folder: Path) -> list[Path]:

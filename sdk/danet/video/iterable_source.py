@@ -29,7 +29,8 @@ class IterableSource:
         self.frames: int | None = len(items) if isinstance(items, Sized) else None
         self._items = items
         self._interval = 1 / fps
-        self._closed = False
+        self.closed = False
+        """Whether `close` was called: a closed source gives no more frames."""
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in order; what the iterable raises is raised.
@@ -38,13 +39,13 @@ class IterableSource:
             InputError: an item that is no picture.
         """
         for index, item in enumerate(self._items):
-            if self._closed:
+            if self.closed:
                 return
             yield item if isinstance(item, Frame) else Frame(as_bgr(item).copy(), index, index * self._interval)
 
     def close(self) -> None:
         """End iterations, and the generator if it is one. Closing twice does no harm."""
-        self._closed = True
+        self.closed = True
         close = getattr(self._items, "close", None)
         if close is not None:
             with suppress(ValueError):  # a generator that runs in another thread; its iteration ends after this item

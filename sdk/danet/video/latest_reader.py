@@ -60,7 +60,8 @@ class LatestFrameReader:
         self._connections = 0
         self._failure: BaseException | None = None
         self._end: EOFError | None = None
-        self._closed = False
+        self.closed = False
+        """Whether `close` was called: a closed source gives no more frames."""
         self._newest: Frame | None = None
         self._asked_for = False
         self._count = 0
@@ -116,7 +117,7 @@ class LatestFrameReader:
     def _next(self) -> Frame | None:
         asked_at = time.monotonic()
         with self._news:
-            while not self._closed:
+            while not self.closed:
                 frame, self._newest = self._newest, None
                 if frame is not None:
                     return frame
@@ -163,7 +164,7 @@ class LatestFrameReader:
         """Called by the reading thread."""
         now = time.monotonic()
         with self._news:
-            if thread is not self._thread or self._closed:
+            if thread is not self._thread or self.closed:
                 return
             self._last_at = now
             if not self._asked_for:
@@ -191,7 +192,7 @@ class LatestFrameReader:
     def close(self) -> None:
         """Free the camera; a waiting iteration ends. From any thread; twice does no harm."""
         with self._news:
-            self._closed = True
+            self.closed = True
             self._newest = None
             self._thread.stopping.set()
             self._news.notify_all()

@@ -24,7 +24,8 @@ class LoopedSource:
         self.name = source.name
         self.fps = source.fps
         self._source = source
-        self._closed = False
+        self.closed = False
+        """Whether `close` was called: a closed source gives no more frames."""
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, without end until `close`.
@@ -33,7 +34,7 @@ class LoopedSource:
             SourceError: the source cannot be read, or gave nothing in a round.
         """
         end: tuple[int, float] | None = None
-        while not self._closed:
+        while not self.closed:
             index, time_s, last = 0, 0.0, None
             interval = 1 / (self.fps or 25)
             for frame in self._source:
@@ -43,12 +44,12 @@ class LoopedSource:
                     index, time_s = end[0] - frame.index, end[1] - frame.time_s
                 last = frame
                 yield replace(frame, index=index + frame.index, time_s=time_s + frame.time_s)
-            if last is None and not self._closed:
+            if last is None and not self.closed:
                 raise SourceError(f"{self.name}: gave no frame, so there is nothing to repeat")
             if last is not None:
                 end = index + last.index + 1, time_s + last.time_s + interval
 
     def close(self) -> None:
         """Free the source; iterations end."""
-        self._closed = True
+        self.closed = True
         self._source.close()

@@ -62,7 +62,7 @@ class OpenCvEncoder:
                 self._append(self._last)
         if self._written - place <= MOST_AHEAD:
             self._append(image)
-        self._last = image
+        self._last = image.copy()  # the caller may draw the next frame into the same array
 
     def _append(self, image: NDArray[np.uint8]) -> None:
         self._writer.write(image)

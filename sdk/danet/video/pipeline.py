@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from danet.detectors.base import DetectFunction, Detections, Detector, as_detector, checked
-from danet.errors import DanetError, DetectorError, InputError
+from danet.errors import DanetError, DetectorError, InputError, SourceError
 from danet.estimator import PoseEstimator
 from danet.frame import as_bgr
 from danet.tracking.tracker import Tracker
@@ -41,7 +41,8 @@ class PosePipeline:
 
     Args:
         source: a video file, camera index, address, folder of pictures, an iterable of pictures
-            (see `danet.video.opening.open_source`), or an object of your own like `danet.video.frame.Source`.
+            (see `danet.video.opening.open_source`), or an object of your own like `danet.video.frame.Source`. The
+            pipeline closes it at the end: open it again for another pipeline.
         estimator: of the poses; it stays yours to close.
         detector: of the persons: an object with `detect(frame)`, or a callable frame -> boxes (N, 4) xyxy. None:
             each whole frame is one person.
@@ -49,7 +50,7 @@ class PosePipeline:
             frame, and poses have no ids.
 
     Raises:
-        SourceError: the source cannot be opened.
+        SourceError: the source cannot be opened, or an earlier pipeline has closed it.
         InputError: a tracker without a detector, or a detector that is none.
     """
 
@@ -66,6 +67,8 @@ class PosePipeline:
         self.detector = None if detector is None else as_detector(detector)
         self.tracker = tracker
         self.source: Source = open_source(source)
+        if getattr(self.source, "closed", False) is True:  # a source of the user's own may mean something else by it
+            raise SourceError(f"{self.source.name}: this source is closed; open it again for another pipeline")
         self._meter = Meter()
         self._stopped = False
         self._started = False

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from danet.detectors.onnx_detector import OnnxDetector
+from danet.errors import DetectorError
 
 from .conftest import MakeModel
 
@@ -84,6 +85,10 @@ def dets() -> dict[str, NDArray[Any]]:
 
 def ssd_boxes(scale: float) -> NDArray[np.float32]:
     return np.array([[[20, 4, 52, 28], [20, 5, 52, 28], [1, 1, 30, 60]]], np.float32) / np.float32(scale)
+
+
+FAINT = np.array([[[0.0], [0.0], [1.0]]], np.float32)
+"""Of the boxes of `ssd_boxes` that of no person."""
 
 
 def coco_columns(count: int, person: int) -> NDArray[np.float32]:
@@ -197,6 +202,25 @@ CASES = {
         PERSON_STRETCHED,
         [0.72],
     ),
+    "ssd, four classes": Case("ssd", {"boxes": ssd_boxes(96), "scores": coco_columns(4, 1)}, PERSON_STRETCHED, [0.72]),
+    "ssd, four classes, scores first": Case(
+        "ssd", {"class_scores": coco_columns(4, 1), "pred_boxes": ssd_boxes(96)}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, four classes, scores named alone": Case(
+        "ssd", {"conf": coco_columns(4, 1), "output1": ssd_boxes(96)}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, 0..1, a faint anchor beyond the picture": Case(
+        "ssd", {"boxes": ssd_boxes(96) + FAINT * 2.1, "scores": COLUMNS}, PERSON_STRETCHED, [0.72]
+    ),
+    "ssd, pixels, a faint anchor that is no number": Case(
+        "ssd",
+        {"boxes": np.where(FAINT > 0, np.float32(np.nan), ssd_boxes(1)), "scores": COLUMNS},
+        PERSON_STRETCHED,
+        [0.72],
+    ),
+    "ssd, pixels, one box and padding": Case(
+        "ssd", {"boxes": ssd_boxes(1) * (1 - FAINT), "scores": COLUMNS}, PERSON_STRETCHED, [0.72]
+    ),
     "ssd, no background among 80": Case(  # YOLO-NAS, DAMO-YOLO
         "ssd", {"boxes": ssd_boxes(1), "scores": coco_columns(80, 0)}, PERSON_STRETCHED, [0.72]
     ),
@@ -255,6 +279,12 @@ def test_head(case: Case, backend: str, constant_model: MakeModel) -> None:
     assert (found.boxes.dtype, found.scores.dtype) == (np.float32, np.float32)
     np.testing.assert_allclose(found.boxes, case.boxes, atol=1e-3)
     np.testing.assert_allclose(found.scores, case.scores, atol=1e-5)
+
+
+def test_boxes_and_scores_that_nothing_tells_apart(constant_model: MakeModel) -> None:
+    path = constant_model({"first": coco_columns(4, 1), "second": ssd_boxes(96)})
+    with pytest.raises(DetectorError, match=r'2 outputs .* one may be boxes .* name one of them "boxes"'):
+        OnnxDetector(path, head="ssd").detect(WIDE)
 
 
 def test_person_class_may_be_told(constant_model: MakeModel) -> None:

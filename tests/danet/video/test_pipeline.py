@@ -4,8 +4,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,8 +17,10 @@ from danet.frame import BoxFormat
 from danet.scenes.clip import Clip, render_clip
 from danet.tracking.tracker import Tracker
 from danet.video.frame import Frame
+from danet.video.opening import open_source
 from danet.video.pipeline import PosePipeline
 from danet.video.result import FramePoses
+from danet.video.video_writer import VideoWriter
 
 BOX = [[10.0, 5.0, 50.0, 60.0]]
 
@@ -324,6 +328,26 @@ def test_a_pipeline_runs_once(nothing: PoseEstimator) -> None:
     assert len(list(pipeline)) == 3
     with pytest.raises(InputError, match="make a new one"):
         list(pipeline)
+
+
+@pytest.mark.parametrize("kind", ["folder", "iterable", "file"])
+def test_a_source_that_an_earlier_pipeline_closed(kind: str, nothing: PoseEstimator, tmp_path: Path) -> None:
+    if kind == "file":
+        with VideoWriter(tmp_path / "clip.avi") as writer:
+            for picture in pictures(3):
+                writer.write(picture)
+    elif kind == "folder":
+        for index, picture in enumerate(pictures(3)):
+            cv2.imwrite(str(tmp_path / f"{index}.png"), picture)
+    what = {"folder": tmp_path, "iterable": pictures(3), "file": tmp_path / "clip.avi"}[kind]
+    source = open_source(what)
+    with PosePipeline(source, nothing) as pipeline:
+        assert len(list(pipeline)) == 3
+    assert source.closed  # type: ignore[attr-defined]
+    with pytest.raises(SourceError, match="this source is closed; open it again"):
+        PosePipeline(source, nothing)
+    with PosePipeline(open_source(what), nothing) as pipeline:
+        assert len(list(pipeline)) == 3
 
 
 def test_leaving_the_loop_frees_the_source_even_without_close(nothing: PoseEstimator) -> None:

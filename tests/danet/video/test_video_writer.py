@@ -77,6 +77,16 @@ def test_opencv_repeats_frames_so_that_it_lasts_as_long(tmp_path: Path) -> None:
     assert numbers == [0, 1, 1, 1, 1, 2, 3, *[3] * 100, 4]
 
 
+def test_opencv_repeats_what_a_frame_was_and_not_what_its_array_has_become(tmp_path: Path) -> None:
+    image = numbered(0)
+    with VideoWriter(tmp_path / "out.avi", fps=10, backend="opencv") as writer:
+        for index in range(3):
+            image[:] = numbered(index)
+            writer.write(image, index * 0.3)
+    numbers = [number_of(frame.image) for frame in FileSource(tmp_path / "out.avi")]
+    assert numbers == [0, 0, 0, 1, 1, 1, 2]
+
+
 def test_opencv_leaves_frames_out_so_that_it_lasts_no_longer(tmp_path: Path) -> None:
     """A camera of 60 frames a second, and a file of the 25 that are taken where it states no rate."""
     with VideoWriter(tmp_path / "out.avi", fps=25, backend="opencv") as writer:
