@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def id_color(person: int) -> tuple[int, int, int]:
 
 
 def draw_poses(
-    frame: NDArray[np.uint8],
+    frame: Any,
     keypoints: NDArray[np.float32],
     scores: NDArray[np.float32],
     boxes: NDArray[np.float32],

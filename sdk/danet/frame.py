@@ -39,6 +39,13 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
             f"frame of type {type(frame).__name__}, a picture of Pillow, expected (H, W, 3) uint8 BGR; "
             'pass np.asarray(picture.convert("RGB"))[..., ::-1]'
         )
+    if isinstance(frame, bytes | bytearray | memoryview):
+        raise InputError(
+            f"frame of {type(frame).__name__}, a file's content, expected the picture, (H, W, 3) uint8 BGR; pass "
+            "cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR)"
+        )
+    if isinstance(frame, cv2.UMat):
+        raise InputError("frame of type UMat, expected (H, W, 3) uint8 BGR; pass frame.get()")
     try:
         array = np.asarray(frame)
     except (TypeError, ValueError, RuntimeError) as error:
@@ -46,7 +53,7 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
     if array.ndim == 0 and isinstance(array.item(), str | os.PathLike):  # `stream` has made an array of it
         raise InputError(
             f"frame of {str(array.item())!r:.200}, a path, expected the picture itself, (H, W, 3) uint8 BGR; pass "
-            "cv2.imread(path), or danet.frame.read_picture(Path(path)), which tells why a file cannot be read"
+            "cv2.imread(path), or danet.frame.read_picture(path), which tells why a file cannot be read"
         )
     if array.dtype != np.uint8:
         raise InputError(
@@ -79,6 +86,8 @@ def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> 
     """
     if boxes is None:
         return np.array([[0, 0, frame_size[1], frame_size[0]]], np.float64)
+    if hasattr(boxes, "boxes") and hasattr(boxes, "scores"):
+        raise InputError(f"boxes of type {type(boxes).__name__}, expected (N, 4) {box_format}; pass its .boxes")
     array = as_numbers(boxes)
     if array.ndim and len(array) == 0:
         return np.empty((0, 4), np.float64)
@@ -139,7 +148,7 @@ def outside(boxes: NDArray[np.float64], frame_size: tuple[int, int]) -> NDArray[
     return (boxes[:, 0] >= width) | (boxes[:, 1] >= height) | (boxes[:, 2] <= 0) | (boxes[:, 3] <= 0)
 
 
-def read_picture(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """A picture file as (H, W, 3) uint8 BGR, turned upright by its EXIF tag as viewers show it.
 
     Not so AVIF, whose orientation OpenCV leaves alone: turn it before (Pillow's `ImageOps.exif_transpose`), or save
@@ -149,4 +158,4 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         InputError: missing, unreadable, too large or of a format that is refused (see `danet.picture_file`), or no
             picture that OpenCV can decode.
     """
-    return decode_file(path, cv2.IMREAD_COLOR)
+    return decode_file(Path(path), cv2.IMREAD_COLOR)

@@ -106,9 +106,7 @@ class Poses:
         """`to_dict` as JSON."""
         return json.dumps(self.to_dict())
 
-    def draw(
-        self, frame: NDArray[np.uint8], *, threshold: float = 0.2, boxes: bool = False, ids: bool = True
-    ) -> NDArray[np.uint8]:
+    def draw(self, frame: Any, *, threshold: float = 0.2, boxes: bool = False, ids: bool = True) -> NDArray[np.uint8]:
         """A copy (H, W, 3) uint8 BGR of `frame` with skeletons, the surer the more opaque.
 
         Args:

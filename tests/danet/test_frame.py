@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from danet.detectors.base import Detections
 from danet.errors import InputError
 from danet.frame import as_bgr, as_boxes, outside, read_picture
 
@@ -484,3 +485,31 @@ def test_damaged_pictures(tmp_path_factory: pytest.TempPathFactory, suffix: str,
         return
     assert result.ndim == 3
     assert result.dtype == np.uint8
+
+
+def test_pictures_by_text_and_by_path(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    cv2.imwrite(str(path), np.full((3, 4), 7, np.uint8))
+    assert (read_picture(str(path)) == read_picture(path)).all()
+    with pytest.raises(InputError, match=r"none\.png: No such file"):
+        read_picture(str(tmp_path / "none.png"))
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (b"\xff\xd8jpeg", r"a file's content, expected the picture, .* cv2\.imdecode\(np\.frombuffer"),
+        (bytearray(b"jpeg"), r"frame of bytearray, a file's content"),
+        (cv2.UMat(np.zeros((3, 4, 3), np.uint8)), r"UMat, expected .*pass frame\.get\(\)"),
+    ],
+)
+def test_what_holds_a_picture_and_is_none(frame: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        as_bgr(frame)
+
+
+def test_the_answer_of_a_detector_is_more_than_boxes() -> None:
+    found = Detections(np.array([[1, 2, 3, 4]], np.float32), np.ones(1, np.float32))
+    with pytest.raises(InputError, match=r"boxes of type Detections, .*; pass its \.boxes"):
+        as_boxes(found, "xyxy", (9, 9))
+    assert as_boxes(found.boxes, "xyxy", (9, 9)).tolist() == [[1, 2, 3, 4]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 
 import pytest
 
@@ -119,3 +120,7 @@ def test_names_that_do_not_exist() -> None:
     with pytest.raises(AttributeError, match="module 'danet' has no attribute 'PoseEstimater'"):
         danet.PoseEstimater  # noqa: B018
     assert set(danet.__all__) <= set(dir(danet))
+
+
+def test_version() -> None:
+    assert danet.__version__ == version("danet-edge")

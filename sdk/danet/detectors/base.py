@@ -28,12 +28,12 @@ class Detections(NamedTuple):
 class Detector(Protocol):
     """Finds persons. `danet.detectors` has two; an object of your own needs this one method."""
 
-    def detect(self, frame: NDArray[np.uint8]) -> Detections:
+    def detect(self, frame: Any) -> Detections:
         """The persons in a frame (H, W, 3) uint8 BGR."""
         ...
 
 
-DetectFunction = Callable[[NDArray[np.uint8]], Any]
+DetectFunction = Callable[[Any], Any]
 """Any callable frame -> boxes (N, 4) xyxy, or -> (boxes, scores)."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -298,7 +299,10 @@ def as_reading(probe: Probe, head: Head, person_class: int | None) -> Reading:
 
     Raises:
         DetectorError: the file names its classes, and none is a person.
+        InputError: a person class that is no whole number.
     """
+    if person_class is not None and (isinstance(person_class, bool) or not isinstance(person_class, Integral)):
+        raise InputError(f"person_class {person_class!r:.40}, expected its number as the file counts them, from 0")
     names = probe.stated.names
     found = stated_person_class(names) if person_class is None else person_class
     if found is None:

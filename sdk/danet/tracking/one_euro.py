@@ -57,7 +57,7 @@ class OneEuroFilter:
     """
 
     def __init__(self, settings: OneEuroSettings | None = None) -> None:
-        self.settings = settings or OneEuroSettings()
+        self.settings = OneEuroSettings() if settings is None else settings
         self._time_s: float | None = None
         self._points: NDArray[np.float64] = np.empty((0, 2))
         self._speed: NDArray[np.float64] = np.empty((0, 2))

@@ -98,12 +98,19 @@ class Tracker:
         settings: how persons are followed.
         smoothing: of the returned keypoints; None: as they were found.
 
+    Raises:
+        InputError: settings or smoothing of another type.
+
     Not safe to call from several threads: frames have an order.
     """
 
     def __init__(
         self, settings: TrackerSettings | None = None, smoothing: OneEuroSettings | None = DEFAULT_SMOOTHING
     ) -> None:
+        if not (settings is None or isinstance(settings, TrackerSettings)):
+            raise InputError(f"settings {settings!r:.60}, expected danet.TrackerSettings or None")
+        if not (smoothing is None or isinstance(smoothing, OneEuroSettings)):
+            raise InputError(f"smoothing {smoothing!r:.60}, expected danet.OneEuroSettings, or None for none")
         self.settings = settings or TrackerSettings()
         self.smoothing = smoothing
         self._tracks: list[Track] = []
@@ -137,7 +144,7 @@ class Tracker:
         self._asked = True
 
     def boxes(self, frame_size: tuple[int, int], time_s: float, detections: Detections | None) -> NDArray[np.float32]:
-        """The boxes to crop in this frame: (N, 4) float32 xyxy, frame pixels.
+        """The boxes to crop in this frame: (N, 4) float32 xyxy, frame pixels; the estimator's `box_format` must be so.
 
         Args:
             frame_size: (height, width). A new size scales what is known: a stream changes its resolution, not its view.
@@ -145,7 +152,7 @@ class Tracker:
             detections: of this frame, where the detector ran.
 
         Raises:
-            InputError: a time that is not after the last frame's.
+            InputError: a time that is not after the last frame's, or a size of more than two numbers.
             DetectorError: detections that are no boxes.
         """
         if not time_s > self._time_s:
@@ -153,6 +160,8 @@ class Tracker:
                 f"a frame of {time_s:.3f} s comes after one of {self._time_s:.3f} s; times must grow: make a new "
                 "Tracker for another source"
             )
+        if len(frame_size) != 2:
+            raise InputError(f"frame_size {tuple(frame_size)}, expected (height, width); pass image.shape[:2]")
         self._fit_to(frame_size)
         gap = time_s - self._time_s if isfinite(self._time_s) else 0.0
         self._interval_s = self._interval_s or gap  # of the second frame nothing else is known

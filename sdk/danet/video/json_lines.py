@@ -52,8 +52,13 @@ class JsonLinesWriter:
 
         Raises:
             OSError: disk full or the like, with the file's name; the lines before stay as they are.
-            InputError: a number that is not finite, or the writer is closed.
+            InputError: a number that is not finite, no FramePoses, or the writer is closed.
         """
+        if not isinstance(result, FramePoses):
+            raise InputError(
+                f"a line of {type(result).__name__}, expected FramePoses, as a PosePipeline gives them: with a frame's "
+                "number and time. Poses alone are text by their to_json()"
+            )
         if self._closed:
             raise InputError(f"{self.path or 'stdout'}: this writer is closed; make a new one")
         try:

@@ -181,6 +181,11 @@ def _iterable(source: Any, fps: float | None) -> Source:
         raise InputError(
             f"an array of shape {source.shape} as a source, expected (N, H, W, 3); pass one picture as [it]"
         )
+    if hasattr(source, "read") and hasattr(source, "release"):
+        raise InputError(
+            f"source of type {type(source).__name__}, a capture that is open; pass what it was opened with, or a "
+            "function that opens it to danet.video.latest_reader.LatestFrameReader (docs/video.md)"
+        )
     if not isinstance(source, Iterable) or isinstance(source, bytes):
         raise InputError(
             f"source of type {type(source).__name__}, expected a file, a camera's index, an address, a folder or an "

@@ -51,7 +51,7 @@ class PosePipeline:
 
     Raises:
         SourceError: the source cannot be opened, or an earlier pipeline has closed it.
-        InputError: a tracker without a detector, or a detector that is none.
+        InputError: a tracker without a detector, or an estimator, detector or tracker that is none.
     """
 
     def __init__(
@@ -63,6 +63,10 @@ class PosePipeline:
     ) -> None:
         if tracker is not None and detector is None:
             raise InputError("a tracker without a detector has nobody to follow; pass detector=")
+        if isinstance(estimator, type) or not callable(getattr(estimator, "infer", None)):
+            raise InputError(f"estimator {estimator!r:.60}, expected a PoseEstimator, as PoseEstimator('danet72')")
+        if tracker is not None and (isinstance(tracker, type) or not callable(getattr(tracker, "update", None))):
+            raise InputError(f"tracker {tracker!r:.60}, expected a Tracker, as Tracker()")
         self.estimator = estimator
         self.detector = None if detector is None else as_detector(detector)
         self.tracker = tracker

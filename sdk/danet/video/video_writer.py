@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import math
 import os
 import secrets
 import shutil
 import sys
+import warnings
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -27,6 +30,9 @@ from danet.video.encoder import Encoder, choose_encoder
 MIB = 1 << 20
 
 
+FPS = 25.0
+
+
 class VideoWriter:
     """Writes frames to .mp4, .mov, .mkv (H.264 where PyAV is installed: the extra `video`), .m4v (with PyAV) or .avi.
 
@@ -37,14 +43,15 @@ class VideoWriter:
         path: the suffix chooses the container.
         size: (height, width); that of the first frame if None. Frames of another size are letterboxed into it, and
             odd sides are made even by repeating the last row or column, which H.264 needs.
-        fps: frames to a second, where frames come without time stamps. OpenCV's files have this rate throughout:
-            frames are repeated and left out so that they last as long as the time stamps say.
+        fps: frames to a second, where frames come without time stamps; None, as of a source that states none, is 25.
+            OpenCV's files have this rate throughout: frames are repeated and left out so that they last as long as the
+            time stamps say.
         backend: "av" or "opencv"; PyAV where it is installed and can if None.
         threads: for the encoder; it chooses if None.
         reserve_bytes: kept free on the disk, so that the file can be finished when the disk runs full. OpenCV would
             not even tell.
 
-    A context manager.
+    A context manager. A writer that is open when the program ends, or that nobody holds any more, finishes its file.
 
     Raises:
         InputError: a suffix that cannot be written, or an argument out of its range.
@@ -56,13 +63,14 @@ class VideoWriter:
         self,
         path: str | Path,
         size: tuple[int, int] | None = None,
-        fps: float = 25.0,
+        fps: float | None = FPS,
         *,
         backend: str | None = None,
         threads: int | None = None,
         reserve_bytes: int = 8 * MIB,
     ) -> None:
         self.path = Path(path)
+        fps = FPS if fps is None else fps
         if not (math.isfinite(fps) and 0 < fps <= 1000):
             raise InputError(f"fps {fps}, expected more than 0 and up to 1000")
         if size is not None and min(size) < 1:
@@ -75,13 +83,15 @@ class VideoWriter:
         """Taken so far."""
         self._first_s, self._last_s = 0.0, -math.inf
         self._encoder: Encoder | None = None
-        self._closed = False
+        self._process = os.getpid()
         name = f".{self.path.stem[:NAME_LENGTH]}.{secrets.token_hex(4)}{self.path.suffix}"
         # absolute: of a relative name FFmpeg takes what is before the first colon for a protocol
         self._temporary = self.path.absolute().with_name(name)
         with _named(self.path):
             self._temporary.parent.mkdir(parents=True, exist_ok=True)
             self._temporary.touch()  # a folder that cannot be written is known now, not after the first poses
+        self._closed = False
+        _OPEN.add(self)
 
     @property
     def codec(self) -> str:
@@ -139,6 +149,11 @@ class VideoWriter:
             reason = f"{free / MIB:.1f} MiB left, {self._reserve / MIB:.1f} MiB are kept to finish the file"
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({reason})")
 
+    @property
+    def _belongs_here(self) -> bool:
+        """Whether this process made the writer: after a fork the child has a copy, which must not touch the file."""
+        return self._process == os.getpid()
+
     def close(self) -> None:
         """Finish the file and give it its name. Closing twice does no harm.
 
@@ -149,6 +164,7 @@ class VideoWriter:
         if self._closed:
             return
         self._closed = True
+        _OPEN.discard(self)
         try:
             if self._encoder is not None:
                 with _named(self.path):
@@ -167,6 +183,12 @@ class VideoWriter:
             os.fsync(file.fileno())
         self._temporary.replace(self._temporary.with_name(self.path.name))
 
+    def __del__(self) -> None:
+        """Finish the file of a writer that nobody can close any more; Python warns as of its own files."""
+        if not getattr(self, "_closed", True) and self._belongs_here:
+            warnings.warn(f"unclosed {self.path}", ResourceWarning, source=self, stacklevel=2)
+            self.close()
+
     def __enter__(self) -> Self:
         return self
 
@@ -176,6 +198,20 @@ class VideoWriter:
         # a full disk has been told by `write`; that closing fails as well must not hide it
         with suppress(OSError) if error is not None else nullcontext():
             self.close()
+
+
+_OPEN: weakref.WeakSet[VideoWriter] = weakref.WeakSet()
+
+
+def _finish_all() -> None:
+    """At the end of the program, while encoders still work; a forked child leaves its parent's files alone."""
+    for writer in tuple(_OPEN):
+        if writer._belongs_here:
+            with suppress(OSError):  # as of a full disk, of which `write` has told
+                writer.close()
+
+
+atexit.register(_finish_all)
 
 
 @contextmanager

@@ -384,3 +384,10 @@ def test_a_yolox_of_one_class_that_is_quite_sure(constant_model: MakeModel, scor
     rows[0, :, :4] = 40, 60, 20, 30
     rows[0, :, 4:] = 0.01, score
     assert OnnxDetector(constant_model({"output": rows})).head.startswith("yolox")
+
+
+@pytest.mark.parametrize("person_class", ["person", 1.0, True])
+def test_a_person_class_that_is_no_number(person_class: Any, constant_model: MakeModel) -> None:
+    path = constant_model({"output0": np.zeros((1, 84, 189), np.float32)})
+    with pytest.raises(InputError, match=r"person_class .*, expected its number"):
+        OnnxDetector(path, person_class=person_class)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -410,3 +411,19 @@ def test_keypoints_that_are_not_finite_cost_nobody_else(
             assert whole.sum() == 34 - broken
             true = np.stack([world.persons[2], world.persons[1]])  # the surer one was first
             assert np.abs(found.keypoints - true)[whole].max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"smoothing": False}, {"smoothing": True}, {"settings": {"detect_every": 2}}, {"settings": TrackerSettings}],
+)
+def test_settings_that_are_none(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=rf"^{next(iter(arguments))} .*, expected danet\."):
+        Tracker(**arguments)
+
+
+def test_the_size_of_a_frame_is_two_numbers() -> None:
+    with pytest.raises(
+        InputError, match=r"frame_size \(64, 80, 3\), expected \(height, width\); pass image.shape\[:2\]"
+    ):
+        Tracker().boxes((64, 80, 3), 0.0, None)  # type: ignore[arg-type]

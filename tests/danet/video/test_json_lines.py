@@ -195,3 +195,10 @@ def test_numbers_of_numpy(tmp_path: Path) -> None:
     with JsonLinesWriter(tmp_path / "poses.jsonl") as writer:
         writer.write(replace(one, frame=frame))
     assert lines((tmp_path / "poses.jsonl").read_text())[0]["frame"] == 3
+
+
+def test_poses_without_a_frame_are_refused(tmp_path: Path) -> None:
+    writer = JsonLinesWriter(tmp_path / "out.jsonl")
+    with writer, pytest.raises(InputError, match=r"a line of Poses, expected FramePoses"):
+        writer.write(result(0).poses)  # type: ignore[arg-type]
+    assert (tmp_path / "out.jsonl").read_bytes() == b""

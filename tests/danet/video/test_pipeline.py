@@ -373,3 +373,12 @@ def test_a_source_that_waits_does_not_hold_up_the_end(nothing: PoseEstimator) ->
     pipeline.close()
     assert time.monotonic() - start < 4
     going_on.set()
+
+
+def test_what_is_no_estimator_or_tracker(nothing: PoseEstimator) -> None:
+    for estimator in ("danet72", PoseEstimator, None):
+        with pytest.raises(InputError, match="expected a PoseEstimator"):
+            PosePipeline(pictures(1), estimator)  # type: ignore[arg-type]
+    for tracker in (Tracker, True):
+        with pytest.raises(InputError, match="expected a Tracker"):
+            PosePipeline(pictures(1), nothing, lambda frame: BOX, tracker)  # type: ignore[arg-type]

@@ -487,3 +487,9 @@ def test_a_folder_that_may_not_be_searched(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="File name too long"):
         open_source(tmp_path / ("n" * 300))
+
+
+def test_a_capture_that_is_open_already() -> None:
+    capture = cv2.VideoCapture()
+    with pytest.raises(InputError, match=r"VideoCapture, a capture that is open; .*LatestFrameReader"):
+        open_source(capture)

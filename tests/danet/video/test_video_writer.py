@@ -379,3 +379,28 @@ def test_a_rate_of_numpy_and_a_long_name(backend: str, suffix: str, tmp_path: Pa
         for index in range(3):
             writer.write(numbered(index))
     assert len(list(FileSource(path))) == 3
+
+
+UNCLOSED = """
+import sys
+import numpy as np
+from danet.video.video_writer import VideoWriter
+writer = VideoWriter(sys.argv[1], fps=None, backend="opencv")
+for grey in range(5):
+    writer.write(np.full((32, 32, 3), 40 * grey, np.uint8))
+if sys.argv[2:]:
+    del writer
+    print("after")
+"""
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_writer_that_nobody_closed_finishes_its_file(dropped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "out.avi"
+    line = [sys.executable, "-W", "always::ResourceWarning", "-c", UNCLOSED, str(path), *(["del"] if dropped else [])]
+    done = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60)
+    assert ("ResourceWarning: unclosed" in done.stderr) == dropped, done.stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["out.avi"]
+    frames = list(FileSource(path))
+    assert len(frames) == 5
+    assert frames[-1].time_s == pytest.approx(4 / 25, abs=1e-3)
