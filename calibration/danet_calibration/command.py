@@ -132,13 +132,15 @@ def _request(options: argparse.Namespace) -> Request:
 
 def tell_attempts(name: str) -> Told:
     """Prints each attempt of a format on stderr as it is measured."""
+    from danet_calibration.results import spread
 
     def told(done: Any) -> None:
         verdict = "passes" if done.passed else "too much"
         again = ", measured before" if done.reused else f", {done.seconds:.0f} s"
         several = len(done.accuracies) > 1
         figures = "; ".join(
-            f"AP {one.ap:.4f}, drop {one.drop:.4f}{f' on {one.data}' if several else ''}" for one in done.accuracies
+            f"AP {one.ap:.4f}, drop {one.drop:.4f} +- {spread(one.persons):.4f}{f' on {one.data}' if several else ''}"
+            for one in done.accuracies
         )
         _say(f"{name}, {done.rung}: {figures}: {verdict} ({done.size / 1e6:.2f} MB{again})")
 
@@ -146,7 +148,9 @@ def tell_attempts(name: str) -> Told:
 
 
 def print_report(report: Report) -> None:
-    """What became of each format, in a line each, on stderr."""
+    """What became of each format, in a line each, on stderr; and of data sets that are too small to tell."""
+    from danet_calibration.results import spread
+
     for outcome in report.outcomes:
         what = (
             f"{outcome.written}" if outcome.written else f"danet: error: {outcome.format} INT8 refused, nothing written"
@@ -154,6 +158,12 @@ def print_report(report: Report) -> None:
         measured = zip(outcome.float_aps, report.validations, strict=False)  # none where the minutes were over before
         floats = ", ".join(f"{ap:.4f} on {data.name}" for ap, data in measured)
         _say(f"{what}: {outcome.reason}{f'; float AP {floats}' if floats else ''}")
+    for data in report.validations:
+        if (moved := spread(len(data.persons))) > report.request.max_drop:
+            _say(
+                f"{data.name}: {len(data.persons)} persons prove little: another choice of as many moves the drop by "
+                f"{moved:.4f} (one standard deviation), and {report.request.max_drop:g} are allowed; measure on more"
+            )
     if report.unfinished:
         _say("the minutes were over before the sensitivity report; run the same command again to go on")
     _say(

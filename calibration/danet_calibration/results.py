@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
 from danet_calibration.strategy import Strategy
 from danet_evaluation.evaluate import without_nan
+
+SPREAD = 0.07
+"""Standard deviation of an AP drop over the choice of the persons, times the root of their number: 0.05 to 0.07 were
+measured for 10 to 400 persons (docs/quantization.md)."""
+
+
+def spread(persons: int) -> float:
+    """By how much the choice of so many persons moves an AP drop that is measured on them: one standard deviation."""
+    return SPREAD / sqrt(persons)
 
 
 @dataclass(frozen=True)
@@ -25,8 +35,8 @@ class Accuracy:
         return self.float_ap - self.ap
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields and the drop."""
-        return {**asdict(self), "drop": self.drop}
+        """The fields, the drop and its spread over the choice of persons."""
+        return {**asdict(self), "drop": self.drop, "drop_spread": spread(self.persons)}
 
 
 @dataclass(frozen=True)

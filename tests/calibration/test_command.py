@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,10 @@ def test_report_on_stdout_and_words_on_stderr(
     assert report["passed"]
     assert report["outcomes"][0]["written"] == str(tmp_path / "tiny-int8.xml")
     assert report["validation"][0]["persons"] == 6
+    (accuracy,) = report["outcomes"][0]["attempts"][0]["accuracies"]
+    assert accuracy["drop_spread"] == pytest.approx(0.07 / 6**0.5)
+    assert f"drop {accuracy['drop']:.4f} +- 0.0286" in done.err
+    assert "prove little" not in done.err
     assert "default: AP" in done.err
     assert "float AP 1.0000" in done.err
     assert files(tmp_path) == ["tiny-int8.bin", "tiny-int8.xml"]
@@ -77,6 +82,7 @@ def test_refused_keeps_the_report_and_ends_with_1(
     )
     assert (done.status, done.out, files(tmp_path)) == (1, "", [])
     assert "openvino INT8 refused, nothing written" in done.err
+    assert re.search(r"\d+ persons prove little: .* 0\.005 are allowed; measure on more", done.err)
     content = json.loads(report.read_text())
     assert content["outcomes"][0]["written"] is None
     assert content["outcomes"][0]["attempts"][0]["drop"] > 0.005
