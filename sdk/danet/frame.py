@@ -39,7 +39,7 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
             f"frame of type {type(frame).__name__}, a picture of Pillow, expected (H, W, 3) uint8 BGR; "
             'pass np.asarray(picture.convert("RGB"))[..., ::-1]'
         )
-    if isinstance(frame, bytes | bytearray | memoryview):
+    if isinstance(frame, bytes | bytearray) or (isinstance(frame, memoryview) and frame.ndim == 1):
         raise InputError(
             f"frame of {type(frame).__name__}, a file's content, expected the picture, (H, W, 3) uint8 BGR; pass "
             "cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_COLOR)"

@@ -78,13 +78,13 @@ class Metric:
 
 def _sides_are_cocos(keypoints: tuple[str, ...]) -> bool:
     """Whether the names that tell a side pair as COCO's do; the fields' defaults are meant for no others."""
-    sides = {name: index for index, name in enumerate(keypoints) if name.startswith(("left_", "right_"))}
+    places = {name: index for index, name in enumerate(keypoints)}
     named = {
-        (index, sides.get("right_" + name.removeprefix("left_")))
-        for name, index in sides.items()
-        if name.startswith("left_")
+        frozenset((index, places["right_" + name.removeprefix("left_")]))
+        for name, index in places.items()
+        if name.startswith("left_") and "right_" + name.removeprefix("left_") in places
     }
-    return not sides or (named == set(COCO_FLIP_PAIRS) and len(sides) == 2 * len(named))
+    return not named or named == set(map(frozenset, COCO_FLIP_PAIRS))
 
 
 def _one_partner_each(pairs: tuple[tuple[int, int], ...]) -> bool:

@@ -508,6 +508,11 @@ def test_what_holds_a_picture_and_is_none(frame: Any, message: str) -> None:
         as_bgr(frame)
 
 
+def test_a_view_of_a_picture_is_one() -> None:
+    picture = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)
+    assert (as_bgr(memoryview(picture)) == picture).all()
+
+
 def test_the_answer_of_a_detector_is_more_than_boxes() -> None:
     found = Detections(np.array([[1, 2, 3, 4]], np.float32), np.ones(1, np.float32))
     with pytest.raises(InputError, match=r"boxes of type Detections, .*; pass its \.boxes"):

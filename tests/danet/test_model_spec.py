@@ -425,5 +425,16 @@ def test_the_pairs_of_coco_are_not_taken_for_those_of_other_keypoints(names: tup
         assert names[mirrored] == swapped.get(side, "") + names[index].removeprefix(side)
 
 
-def test_coco_s_keypoints_may_have_names_that_tell_no_side() -> None:
-    assert ModelSpec(name="mine", keypoints=tuple(f"k{index}" for index in range(17))).flip_order[5] == 6
+@pytest.mark.parametrize(
+    "names",
+    [
+        tuple(f"k{index}" for index in range(17)),
+        (*COCO_KEYPOINTS, "left_hand_root"),
+        tuple(
+            name.replace("left_", "x_").replace("right_", "left_").replace("x_", "right_") for name in COCO_KEYPOINTS
+        ),
+    ],
+    ids=["names that tell no side", "one without a partner", "right before left"],
+)
+def test_the_pairs_of_coco_may_be_right_for_others(names: tuple[str, ...]) -> None:
+    assert ModelSpec(name="mine", keypoints=names).flip_order[5:7] == [6, 5]

@@ -24,10 +24,17 @@ class Command:
 
 
 def announced(group: str) -> Iterator[Any]:
-    """What the packages that are here announce under a group of entry points.
+    """What the modules that are here announce under a group of entry points.
 
-    An app that PyInstaller froze has danet-edge's list of all of them, but only those packages that it imports.
+    An app that PyInstaller froze has danet-edge's list of all of them, but only those modules that it imports.
     """
     for entry in entry_points(group=group):
-        if find_spec(entry.module.partition(".")[0]) is not None:
+        if _is_here(entry.module):
             yield entry.load()
+
+
+def _is_here(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # its package
+        return False

@@ -230,9 +230,9 @@ def _column(scores: NDArray[np.float32], reading: Reading) -> NDArray[np.float32
 
 
 def _in_pixels(boxes: NDArray[np.float32], input_size: tuple[int, int]) -> NDArray[np.float32]:
-    # by the median: one faint anchor may reach beyond the picture, or be no number
-    reach = np.abs(boxes).max(axis=1, initial=0)
-    reach = reach[np.isfinite(reach) & (reach > 0)]  # without the rows that pad a fixed number
+    # of what has an extent, without the rows of 0 or -1 that pad a fixed number; by the median, since one faint anchor
+    # may reach beyond the picture
+    reach = np.abs(boxes[(boxes[:, 2:] > boxes[:, :2]).all(1) & np.isfinite(boxes).all(1)]).max(axis=1, initial=0)
     if not reach.size or np.median(reach) > NORMALISED_LIMIT:
         return boxes
     height, width = input_size
@@ -259,7 +259,8 @@ def _boxes(outputs: Arrays, names: Sequence[str]) -> NDArray[Any]:
     named = {id(one): name.lower() for one, name in zip(outputs, names, strict=False)}
     alike = [one for one in outputs if one.ndim >= 2 and one.shape[-1] == 4]
     alike = [one for one in alike if one.ndim == max(other.ndim for other in alike)]
-    if len(alike) > 1:
+    may_be_scores = [one for one in outputs if one.ndim >= 2 and all(one is not other for other in alike)]
+    if len(alike) > 1 and not may_be_scores:
         called = [one for one in alike if _BOXES.search(named.get(id(one), ""))]
         others = [one for one in alike if not _SCORES.search(named.get(id(one), ""))]
         told = called if len(called) == 1 else others

@@ -23,12 +23,15 @@ from danet.video.file_source import FINITE_SCHEMES, FileSource
 from danet.video.folder_source import PICTURE_FPS, FolderSource, is_picture, natural_key, pictures_in
 from danet.video.frame import Source
 from danet.video.iterable_source import IterableSource
+from danet.video.latest_reader import LatestFrameReader
 from danet.video.looped_source import LoopedSource
 from danet.video.opencv_capture import without_password
 from danet.video.paced_capture import PacedReader
 
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 """Two letters at least: C:// is a drive."""
+OWN_SOURCES = (FileSource, FolderSource, IterableSource, LatestFrameReader, LoopedSource)
+"""What `open_source` gives, and their kinds."""
 
 
 def open_source(
@@ -181,7 +184,7 @@ def _iterable(source: Any, fps: float | None) -> Source:
         raise InputError(
             f"an array of shape {source.shape} as a source, expected (N, H, W, 3); pass one picture as [it]"
         )
-    if hasattr(source, "read") and hasattr(source, "release"):
+    if hasattr(source, "read") and hasattr(source, "release") and not isinstance(source, Iterable):
         raise InputError(
             f"source of type {type(source).__name__}, a capture that is open; pass what it was opened with, or a "
             "function that opens it to danet.video.latest_reader.LatestFrameReader (docs/video.md)"

@@ -20,7 +20,7 @@ from danet.estimator import PoseEstimator
 from danet.frame import as_bgr
 from danet.tracking.tracker import Tracker
 from danet.video.frame import Frame, Source
-from danet.video.opening import open_source
+from danet.video.opening import OWN_SOURCES, open_source
 from danet.video.read_ahead import read_ahead
 from danet.video.result import FramePoses
 from danet.video.stats import Meter, Stats
@@ -71,7 +71,7 @@ class PosePipeline:
         self.detector = None if detector is None else as_detector(detector)
         self.tracker = tracker
         self.source: Source = open_source(source)
-        if getattr(self.source, "closed", False) is True:  # a source of the user's own may mean something else by it
+        if isinstance(self.source, OWN_SOURCES) and self.source.closed:
             raise SourceError(f"{self.source.name}: this source is closed; open it again for another pipeline")
         self._meter = Meter()
         self._stopped = False

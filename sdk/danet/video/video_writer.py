@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 import warnings
 import weakref
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ MIB = 1 << 20
 
 
 FPS = 25.0
+ENDING_S = 2.0
+"""How long the end of the program waits for a thread that writes."""
 
 
 class VideoWriter:
@@ -84,6 +87,8 @@ class VideoWriter:
         self._first_s, self._last_s = 0.0, -math.inf
         self._encoder: Encoder | None = None
         self._process = os.getpid()
+        self._lock = threading.RLock()
+        """Of the encoder, since a program may end while another thread writes. A signal's handler may close as well."""
         name = f".{self.path.stem[:NAME_LENGTH]}.{secrets.token_hex(4)}{self.path.suffix}"
         # absolute: of a relative name FFmpeg takes what is before the first colon for a protocol
         self._temporary = self.path.absolute().with_name(name)
@@ -110,9 +115,13 @@ class VideoWriter:
             InputError: no picture, a time that is not finite or negative, or the writer is closed.
             OSError: disk full or the like, with the file's name; `close` keeps the frames before.
         """
+        picture = as_bgr(image)
+        with self._lock:
+            self._write(picture, time_s)
+
+    def _write(self, picture: NDArray[np.uint8], time_s: float | None) -> None:
         if self._closed:
             raise InputError(f"{self.path}: this writer is closed; make a new one")
-        picture = as_bgr(image)
         if time_s is None:
             time_s = 0.0 if self.frames == 0 else self._last_s + 1 / self._fps
         if not (math.isfinite(time_s) and time_s >= 0):
@@ -149,11 +158,6 @@ class VideoWriter:
             reason = f"{free / MIB:.1f} MiB left, {self._reserve / MIB:.1f} MiB are kept to finish the file"
             raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} ({reason})")
 
-    @property
-    def _belongs_here(self) -> bool:
-        """Whether this process made the writer: after a fork the child has a copy, which must not touch the file."""
-        return self._process == os.getpid()
-
     def close(self) -> None:
         """Finish the file and give it its name. Closing twice does no harm.
 
@@ -161,17 +165,29 @@ class VideoWriter:
             OSError: it could not be finished; it has its name nevertheless, and plays if it is an H.264 file. Or the
                 encoder wrote nothing, as on a disk whose quota is used up: then an older file stays.
         """
-        if self._closed:
-            return
-        self._closed = True
-        _OPEN.discard(self)
-        try:
-            if self._encoder is not None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            _OPEN.discard(self)
+            try:
+                if self._encoder is not None:
+                    with _named(self.path):
+                        self._encoder.close()
+            finally:
                 with _named(self.path):
-                    self._encoder.close()
+                    self._rename()
+
+    def _finish(self) -> None:
+        """Close at the end of the program, if no thread hangs in `write`; what fails is told."""
+        if self._process != os.getpid() or not self._lock.acquire(timeout=ENDING_S):
+            return
+        try:
+            self.close()
+        except Exception as error:  # the encoder's, or of a full disk
+            warnings.warn(f"{self.path}: {error}", RuntimeWarning, stacklevel=2)
         finally:
-            with _named(self.path):
-                self._rename()
+            self._lock.release()
 
     def _rename(self) -> None:
         if self.frames == 0 or self._temporary.stat().st_size == 0:  # what failed costs no older video
@@ -185,9 +201,11 @@ class VideoWriter:
 
     def __del__(self) -> None:
         """Finish the file of a writer that nobody can close any more; Python warns as of its own files."""
-        if not getattr(self, "_closed", True) and self._belongs_here:
-            warnings.warn(f"unclosed {self.path}", ResourceWarning, source=self, stacklevel=2)
-            self.close()
+        if not getattr(self, "_closed", True) and self._process == os.getpid():  # a forked child has a copy
+            try:
+                warnings.warn(f"unclosed {self.path}", ResourceWarning, source=self, stacklevel=2)
+            finally:
+                self.close()
 
     def __enter__(self) -> Self:
         return self
@@ -204,11 +222,9 @@ _OPEN: weakref.WeakSet[VideoWriter] = weakref.WeakSet()
 
 
 def _finish_all() -> None:
-    """At the end of the program, while encoders still work; a forked child leaves its parent's files alone."""
+    """At the end of the program, while encoders still work."""
     for writer in tuple(_OPEN):
-        if writer._belongs_here:
-            with suppress(OSError):  # as of a full disk, of which `write` has told
-                writer.close()
+        writer._finish()
 
 
 atexit.register(_finish_all)

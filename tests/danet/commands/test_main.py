@@ -37,16 +37,18 @@ def test_help_of_a_command(danet: Danet, command: str) -> None:
     assert outcome.out.startswith(f"usage: danet {command}")
 
 
-def test_packages_that_a_frozen_app_left_out(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyInstaller takes along the list of all commands, but of the packages those that the app imports."""
+def test_modules_that_a_frozen_app_left_out(danet: Danet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyInstaller takes along the list of all commands, but of the modules those that the app imports."""
 
     def look(name: str, *rest: Any) -> Any:
-        return None if name.partition(".")[0] == "danet_benchmarks" else find_spec(name, *rest)
+        if name.startswith("danet_benchmarks"):
+            raise ModuleNotFoundError(f"No module named {name.partition('.')[0]!r}")
+        return None if name == "danet_training.command" else find_spec(name, *rest)
 
     monkeypatch.setattr("danet.commands.command.find_spec", look)
     helped = danet("--help")
     assert (helped.status, helped.err) == (0, "")
-    assert "  benchmark" not in helped.out
+    assert not re.search("^ +(benchmark|train) ", helped.out, re.MULTILINE)
     assert "  evaluate" in helped.out
     assert "invalid choice: 'benchmark'" in danet("benchmark").err
 

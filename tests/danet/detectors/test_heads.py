@@ -221,6 +221,19 @@ CASES = {
     "ssd, pixels, one box and padding": Case(
         "ssd", {"boxes": ssd_boxes(1) * (1 - FAINT), "scores": COLUMNS}, PERSON_STRETCHED, [0.72]
     ),
+    "ssd, pixels, more padding with -1 than boxes": Case(  # KerasCV
+        "ssd",
+        {
+            "boxes": np.concatenate((ssd_boxes(1)[0, :2], np.full((7, 4), -1, np.float32)))[None],
+            "scores": np.array([[0.72, 0.6, *[-1.0] * 7]], np.float32),
+            "labels": np.array([[1, 1, *[-1] * 7]], np.int64),
+        },
+        PERSON_STRETCHED,
+        [0.72],
+    ),
+    "ssd, boxes in two forms": Case(
+        "ssd", {"out0": ssd_boxes(96), "out1": COLUMNS, "out2": ssd_boxes(96) / 2}, PERSON_STRETCHED, [0.72]
+    ),
     "ssd, no background among 80": Case(  # YOLO-NAS, DAMO-YOLO
         "ssd", {"boxes": ssd_boxes(1), "scores": coco_columns(80, 0)}, PERSON_STRETCHED, [0.72]
     ),

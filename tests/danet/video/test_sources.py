@@ -489,6 +489,18 @@ def test_a_name_that_is_too_long(tmp_path: Path) -> None:
         open_source(tmp_path / ("n" * 300))
 
 
+def test_a_camera_of_ones_own_that_is_iterable() -> None:
+    class Camera:
+        def __iter__(self) -> Iterator[Any]:
+            return iter([np.zeros((3, 4, 3), np.uint8)])
+
+        def read(self) -> None: ...
+
+        def release(self) -> None: ...
+
+    assert len(list(open_source(Camera()))) == 1
+
+
 def test_a_capture_that_is_open_already() -> None:
     capture = cv2.VideoCapture()
     with pytest.raises(InputError, match=r"VideoCapture, a capture that is open; .*LatestFrameReader"):

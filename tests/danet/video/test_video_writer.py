@@ -381,6 +381,31 @@ def test_a_rate_of_numpy_and_a_long_name(backend: str, suffix: str, tmp_path: Pa
     assert len(list(FileSource(path))) == 3
 
 
+WRITING = """
+import sys, threading
+import numpy as np
+from danet.video.video_writer import VideoWriter
+writer = VideoWriter(sys.argv[1], backend=sys.argv[2])
+written = threading.Event()
+def write():
+    for number in range(1_000_000):
+        writer.write(np.full((480, 640, 3), number % 256, np.uint8))
+        if number == 20:
+            written.set()
+threading.Thread(target=write, daemon=True).start()
+written.wait()
+"""
+
+
+@needs_av
+@pytest.mark.parametrize("round_", range(3))
+def test_the_program_ends_while_a_thread_writes(round_: int, tmp_path: Path) -> None:
+    path = tmp_path / "out.mp4"
+    subprocess.run([sys.executable, "-c", WRITING, str(path), "av"], check=True, timeout=60, capture_output=True)
+    assert [one.name for one in tmp_path.iterdir()] == ["out.mp4"]
+    assert len(list(FileSource(path))) > 20
+
+
 UNCLOSED = """
 import sys
 import numpy as np
