@@ -32,6 +32,7 @@ MIB = 1 << 20
 
 
 FPS = 25.0
+"""Of frames without time stamps, where nobody says otherwise."""
 ENDING_S = 2.0
 """How long the end of the program waits for a thread that writes."""
 
