@@ -132,14 +132,13 @@ def _request(options: argparse.Namespace) -> Request:
 
 def tell_attempts(name: str) -> Told:
     """Prints each attempt of a format on stderr as it is measured."""
-    from danet_calibration.results import spread
 
     def told(done: Any) -> None:
         verdict = "passes" if done.passed else "too much"
         again = ", measured before" if done.reused else f", {done.seconds:.0f} s"
         several = len(done.accuracies) > 1
         figures = "; ".join(
-            f"AP {one.ap:.4f}, drop {one.drop:.4f} +- {spread(one.persons):.4f}{f' on {one.data}' if several else ''}"
+            f"AP {one.ap:.4f}, drop {one.drop:.4f} +- {one.drop_spread:.4f}{f' on {one.data}' if several else ''}"
             for one in done.accuracies
         )
         _say(f"{name}, {done.rung}: {figures}: {verdict} ({done.size / 1e6:.2f} MB{again})")

@@ -34,9 +34,14 @@ class Accuracy:
         """AP lost; below 0 where the file is better."""
         return self.float_ap - self.ap
 
+    @property
+    def drop_spread(self) -> float:
+        """By how much another choice of as many persons moves the drop."""
+        return spread(self.persons)
+
     def to_dict(self) -> dict[str, Any]:
         """The fields, the drop and its spread over the choice of persons."""
-        return {**asdict(self), "drop": self.drop, "drop_spread": spread(self.persons)}
+        return {**asdict(self), "drop": self.drop, "drop_spread": self.drop_spread}
 
 
 @dataclass(frozen=True)

@@ -87,12 +87,19 @@ MPII_SKELETON = (
 """Pairs of keypoint indices (from 0) that form MPII's limbs: a tree whose trunk is pelvis, thorax, neck, head."""
 
 
+def partner_of(name: str) -> str | None:
+    """What "left_x" changes places with in a mirrored picture: "right_x"; None for other names."""
+    return "right_" + name.removeprefix("left_") if name.startswith("left_") else None
+
+
 def left_right_pairs(names: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """Index pairs of "left_x" and "right_x", in the order of the left ones."""
+    """Index pairs of "left_x" and "right_x", in the order of the left ones.
+
+    Raises:
+        ValueError: a "left_x" without its "right_x".
+    """
     return tuple(
-        (index, names.index("right_" + name.removeprefix("left_")))
-        for index, name in enumerate(names)
-        if name.startswith("left_")
+        (index, names.index(partner)) for index, name in enumerate(names) if (partner := partner_of(name)) is not None
     )
 
 

@@ -9,7 +9,7 @@ from numbers import Real
 from typing import Any, Literal, Self, get_args
 
 from danet.errors import InputError, ModelSpecError
-from danet.keypoints import COCO_FLIP_PAIRS, COCO_KEYPOINTS, COCO_SKELETON
+from danet.keypoints import COCO_FLIP_PAIRS, COCO_KEYPOINTS, COCO_SKELETON, partner_of
 from danet.typed_values import TypedReader, shown, unique_keys
 
 SPEC_KEY = "danet.model_spec"
@@ -80,9 +80,7 @@ def _sides_are_cocos(keypoints: tuple[str, ...]) -> bool:
     """Whether the names that tell a side pair as COCO's do; the fields' defaults are meant for no others."""
     places = {name: index for index, name in enumerate(keypoints)}
     named = {
-        frozenset((index, places["right_" + name.removeprefix("left_")]))
-        for name, index in places.items()
-        if name.startswith("left_") and "right_" + name.removeprefix("left_") in places
+        frozenset((index, places[other])) for name, index in places.items() if (other := partner_of(name)) in places
     }
     return not named or named == set(map(frozenset, COCO_FLIP_PAIRS))
 

@@ -9,30 +9,19 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.absent import without
 
 from danet.backends.base import BackendOptions
 from danet.backends.registry import BACKENDS, is_installed, load_model
 from danet.embedded import embedded_model
 from danet.errors import MissingExtraError
 
-SITE = """
-import importlib.abc, sys
-
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-        return None
-
-sys.meta_path.insert(0, Absent())
-"""
-
 
 def run(tmp_path: Path, blocked: tuple[str, ...], *arguments: object) -> subprocess.CompletedProcess[str]:
     """A program of this installation, in a Python that lacks some packages."""
     site = tmp_path / "site"
     site.mkdir(exist_ok=True)
-    (site / "sitecustomize.py").write_text(SITE.format(blocked=blocked))
+    (site / "sitecustomize.py").write_text(without(*blocked))
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
         [sys.executable, *map(str, arguments)],

@@ -10,21 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.absent import without
 
 BLOCKED = ("torch", "safetensors", "onnx", "onnxruntime", "pycocotools", "tensorboard", "supervision", "nncf", "PIL")
-SITE = f"""
-import atexit, importlib.abc, sys
+TELL = """
+import atexit
 from pathlib import Path
-
-BLOCKED = {BLOCKED!r}
-
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in BLOCKED:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-        return None
-
-sys.meta_path.insert(0, Absent())
 
 @atexit.register
 def tell():
@@ -38,7 +29,7 @@ def run(tmp_path: Path) -> Run:
     """A program of this installation, in a Python that lacks the blocked packages."""
     site = tmp_path / "site"
     site.mkdir()
-    (site / "sitecustomize.py").write_text(SITE)
+    (site / "sitecustomize.py").write_text(without(*BLOCKED) + TELL)
 
     def start(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(

@@ -13,6 +13,7 @@ from unittest.mock import MagicMock
 
 import cv2
 import pytest
+from tests.absent import without
 
 from danet.embedded import PORTRAIT
 from danet.video.folder_source import SUFFIXES
@@ -24,29 +25,21 @@ pytestmark = pytest.mark.skipif(
     reason="no TFLite interpreter; the extra `tflite` installs one",
 )
 BLOCKED = ("openvino", "torch", "onnx", "onnxruntime", "safetensors", "pycocotools", "av", "scipy", "matplotlib")
-SITE = f"""
-import atexit, importlib.abc, sys
+TELL = """
+import atexit
 from pathlib import Path
-
-class Absent(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {BLOCKED!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-        return None
-
-sys.meta_path.insert(0, Absent())
 
 @atexit.register
 def tell():
     files = [(name, getattr(module, "__file__", None) or "") for name, module in list(sys.modules.items())]
-    installed = {{name.partition(".")[0] for name, file in files if "site-packages" in file}}
+    installed = {name.partition(".")[0] for name, file in files if "site-packages" in file}
     Path(__file__).with_name("loaded.txt").write_text(" ".join(sorted(installed)))
 """
 NEEDED = {"numpy", "cv2", "ai_edge_litert", "tflite_runtime", "flatbuffers"}
 
 
 def run(folder: Path, *arguments: object) -> str:
-    (folder / "sitecustomize.py").write_text(SITE)
+    (folder / "sitecustomize.py").write_text(without(*BLOCKED) + TELL)
     command = [sys.executable, EXAMPLES / "tflite_edge.py", *map(str, arguments)]
     env = {**os.environ, "PYTHONPATH": str(folder)}
     done = subprocess.run(command, text=True, capture_output=True, timeout=120, check=False, env=env)

@@ -256,21 +256,21 @@ def _scores_and_labels(outputs: Arrays, flat: Arrays, names: Sequence[str]) -> t
 
 def _boxes(outputs: Arrays, names: Sequence[str]) -> NDArray[Any]:
     """The output (1, N, 4) of boxes; where the scores are of four classes, the one whose name says so."""
-    named = {id(one): name.lower() for one, name in zip(outputs, names, strict=False)}
-    alike = [one for one in outputs if one.ndim >= 2 and one.shape[-1] == 4]
-    alike = [one for one in alike if one.ndim == max(other.ndim for other in alike)]
+    first = _only(outputs, lambda shape: len(shape) >= 2 and shape[-1] == 4, "boxes of shape (1, N, 4)")
+    alike = [one for one in outputs if one.ndim == first.ndim and one.shape[-1] == 4]
     may_be_scores = [one for one in outputs if one.ndim >= 2 and all(one is not other for other in alike)]
-    if len(alike) > 1 and not may_be_scores:
-        called = [one for one in alike if _BOXES.search(named.get(id(one), ""))]
-        others = [one for one in alike if not _SCORES.search(named.get(id(one), ""))]
-        told = called if len(called) == 1 else others
-        if len(told) != 1:
-            raise DetectorError(
-                f"{len(alike)} outputs of shape {alike[0].shape}, of which one may be boxes and one scores of four "
-                'classes, and no name that tells them apart; name one of them "boxes" in the file'
-            )
-        return told[0]
-    return _only(outputs, lambda shape: len(shape) >= 2 and shape[-1] == 4, "boxes of shape (1, N, 4)")
+    if len(alike) == 1 or may_be_scores:
+        return first
+    named = {id(one): name.lower() for one, name in zip(outputs, names, strict=False)}
+    called = [one for one in alike if _BOXES.search(named.get(id(one), ""))]
+    others = [one for one in alike if not _SCORES.search(named.get(id(one), ""))]
+    told = called if len(called) == 1 else others
+    if len(told) != 1:
+        raise DetectorError(
+            f"{len(alike)} outputs of shape {first.shape}, of which one may be boxes and one scores of four classes, "
+            'and no name that tells them apart; name one of them "boxes" in the file'
+        )
+    return told[0]
 
 
 def _only(outputs: Arrays, fits: Any, expected: str) -> NDArray[Any]:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from danet.detectors.letterbox import fitted
 from danet.errors import InputError
 from danet.files import NAME_LENGTH
+from danet.forked import keep_in_children
 from danet.frame import as_bgr
 from danet.video.encoder import Encoder, choose_encoder
 
@@ -87,7 +88,6 @@ class VideoWriter:
         """Taken so far."""
         self._first_s, self._last_s = 0.0, -math.inf
         self._encoder: Encoder | None = None
-        self._process = os.getpid()
         self._lock = threading.RLock()
         """Of the encoder, since a program may end while another thread writes. A signal's handler may close as well."""
         name = f".{self.path.stem[:NAME_LENGTH]}.{secrets.token_hex(4)}{self.path.suffix}"
@@ -98,6 +98,7 @@ class VideoWriter:
             self._temporary.touch()  # a folder that cannot be written is known now, not after the first poses
         self._closed = False
         _OPEN.add(self)
+        keep_in_children(self)
 
     @property
     def codec(self) -> str:
@@ -134,6 +135,10 @@ class VideoWriter:
             self._open(picture).write(self._fit(picture), time_s - self._first_s)
         self._last_s = max(time_s, self._last_s)
         self.frames += 1
+
+    @property
+    def _opened(self) -> Encoder | None:
+        return self._encoder
 
     def _open(self, picture: NDArray[np.uint8]) -> Encoder:
         if self._encoder is None:
@@ -181,7 +186,7 @@ class VideoWriter:
 
     def _finish(self) -> None:
         """Close at the end of the program, if no thread hangs in `write`; what fails is told."""
-        if self._process != os.getpid() or not self._lock.acquire(timeout=ENDING_S):
+        if not self._lock.acquire(timeout=ENDING_S):
             return
         try:
             self.close()
@@ -202,7 +207,7 @@ class VideoWriter:
 
     def __del__(self) -> None:
         """Finish the file of a writer that nobody can close any more; Python warns as of its own files."""
-        if not getattr(self, "_closed", True) and self._process == os.getpid():  # a forked child has a copy
+        if not getattr(self, "_closed", True):
             try:
                 warnings.warn(f"unclosed {self.path}", ResourceWarning, source=self, stacklevel=2)
             finally:
@@ -228,7 +233,17 @@ def _finish_all() -> None:
         writer._finish()
 
 
+def _leave_to_parent() -> None:
+    """In a forked child, whose copies of writers are closed: the files are the parent's."""
+    for writer in tuple(_OPEN):
+        writer._closed = True
+        writer._lock = threading.RLock()  # a thread that is not here may hold it
+    _OPEN.clear()
+
+
 atexit.register(_finish_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import errno
 import gc
 import importlib.util
 import itertools
+import os
 import signal
 import subprocess
 import sys
@@ -404,6 +405,29 @@ def test_the_program_ends_while_a_thread_writes(round_: int, tmp_path: Path) -> 
     subprocess.run([sys.executable, "-c", WRITING, str(path), "av"], check=True, timeout=60, capture_output=True)
     assert [one.name for one in tmp_path.iterdir()] == ["out.mp4"]
     assert len(list(FileSource(path))) > 20
+
+
+FORKING = """
+import os, sys
+import numpy as np
+from danet.video.video_writer import VideoWriter
+with VideoWriter(sys.argv[1], backend="opencv") as writer:
+    for grey in range(10):
+        writer.write(np.full((32, 32, 3), 20 * grey, np.uint8))
+        if grey == 5 and os.fork() == 0:
+            del writer
+            sys.exit()
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("suffix", [".avi", ".mp4"])
+def test_a_forked_child_leaves_its_parents_video_alone(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"out{suffix}"
+    subprocess.run([sys.executable, "-c", FORKING, str(path)], check=True, timeout=60)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    assert len(list(FileSource(path))) == 10
 
 
 UNCLOSED = """
