@@ -50,9 +50,9 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
         array = np.asarray(frame)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"frame of type {type(frame).__name__} is no (H, W, 3) array of uint8 ({error})") from error
-    if array.ndim == 0 and isinstance(array.item(), str | os.PathLike):  # `stream` has made an array of it
+    if (path := _path(array)) is not None:
         raise InputError(
-            f"frame of {str(array.item())!r:.200}, a path, expected the picture itself, (H, W, 3) uint8 BGR; pass "
+            f"frame of {path!r:.200}, a path, expected the picture itself, (H, W, 3) uint8 BGR; pass "
             "cv2.imread(path), or danet.frame.read_picture(path), which tells why a file cannot be read"
         )
     if array.dtype != np.uint8:
@@ -69,6 +69,17 @@ def as_bgr(frame: Any) -> NDArray[np.uint8]:
     if array.ndim == 2:
         return np.asarray(cv2.cvtColor(np.ascontiguousarray(array), cv2.COLOR_GRAY2BGR), np.uint8)
     return np.ascontiguousarray(array[:, :, :3])
+
+
+def _path(array: NDArray[Any]) -> str | None:
+    """The path that an array without axes holds (`stream` makes an array of all it is given), None where it is none."""
+    if array.ndim or array.dtype.kind not in "OU":
+        return None
+    try:
+        item = array.item()
+    except SystemError:  # NumPy's text of numbers that are no characters, as memory read with a wrong dtype has
+        return None
+    return str(item) if isinstance(item, str | os.PathLike) else None
 
 
 def as_boxes(boxes: Any, box_format: BoxFormat, frame_size: tuple[int, int]) -> NDArray[np.float64]:

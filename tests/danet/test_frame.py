@@ -90,7 +90,11 @@ def test_frames_without_pixels(shape: tuple[int, ...]) -> None:
         as_bgr(np.zeros(shape, np.uint8))
 
 
-@pytest.mark.parametrize("junk", [None, "portrait.jpg", [[1, 2], [3]], object(), {}, [[1.5, 2.5]], b"bytes"])
+NO_TEXT = np.frombuffer(b"\x02\x65\xcb\xb1", "U1").reshape(())
+"""A code point beyond Unicode's, of which NumPy makes no string."""
+
+
+@pytest.mark.parametrize("junk", [None, "portrait.jpg", [[1, 2], [3]], object(), {}, [[1.5, 2.5]], b"bytes", NO_TEXT])
 def test_what_is_no_picture(junk: Any) -> None:
     with pytest.raises(InputError, match=r"^frame of .*uint8"):
         as_bgr(junk)
