@@ -11,6 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from danet.errors import DanetError
 from danet.estimator import PoseEstimator
 from danet.model_spec import ModelSpec
 from danet_calibration.graph import graph_input
@@ -26,8 +27,13 @@ from danet_calibration.strategy import Strategy
 from danet_evaluation.coco import KeypointDataset
 from danet_evaluation.evaluate import run
 
+_QUANTIZERS = ("FakeQuantize", "QuantizeLinear")
 RANKING_PICTURES = 100
 """Pictures, of those that it is tuned on, on which NNCF ranks the operations."""
+
+
+class NothingQuantizedError(DanetError):
+    """No operation could stay in INT8: what is left is the float model."""
 
 
 def control_accuracy(
@@ -43,6 +49,9 @@ def control_accuracy(
 
     The result may still lose more: NNCF stops where nothing is left to give back, and `tuning` is not what the file is
     measured on.
+
+    Raises:
+        NothingQuantizedError: NNCF gave all operations back to float.
     """
     pictures = [image_id for image_id, _, _ in tuning.images()]
     batch = fixed_batch(graph)
@@ -62,7 +71,7 @@ def control_accuracy(
             return run(estimator, part, None, progress).evaluation.figures.ap, None
 
     with quiet():
-        return nncf.quantize_with_accuracy_control(
+        controlled = nncf.quantize_with_accuracy_control(
             graph,
             nncf.Dataset(Stream(calibration, graph_input(graph))),
             nncf.Dataset(pictures),
@@ -74,6 +83,18 @@ def control_accuracy(
                 ranking_subset_size=min(RANKING_PICTURES, len(pictures)), num_ranking_workers=1
             ),
         )
+    if not is_quantized(controlled):
+        raise NothingQuantizedError(
+            f"no operation can stay in INT8 where the AP may drop by {max_drop:g}; allow more, or use the float file"
+        )
+    return controlled
+
+
+def is_quantized(graph: Any) -> bool:
+    """Whether any operation of an OpenVINO or ONNX model has a quantizer."""
+    if hasattr(graph, "get_ops"):
+        return any(operation.get_type_name() in _QUANTIZERS for operation in graph.get_ops())
+    return any(node.op_type in _QUANTIZERS for node in graph.graph.node)
 
 
 def fixed_batch(graph: Any) -> int | None:

@@ -13,6 +13,7 @@ from danet.commands.option_types import not_negative, not_negative_whole, positi
 from danet.commands.outputs import output, refuse_over
 from danet.embedded import embedded_model
 from danet.errors import InputError, MissingExtraError
+from danet_converters.command import tell_assumptions
 
 if TYPE_CHECKING:
     from danet_calibration.gate import Told
@@ -90,13 +91,14 @@ def _run(options: argparse.Namespace) -> int:
         raise MissingExtraError("danet quantize", "calibrate", error.name or "nncf") from error
     for target in (options.report, options.json):
         refuse_over(target, _read(options))
+    tell_assumptions(Path(options.model))
     with progress_bar() as bar:
         report = quantize(_request(options), Watch(bar, options.minutes), tell_attempts)
     print_report(report)
     for target in (options.report, options.json):
         if target:
             write_json(report.to_dict(), target)
-    return 0 if report.passed else 1
+    return 0 if report.passed and not report.unfinished else 1
 
 
 def _read(options: argparse.Namespace) -> list[Any]:

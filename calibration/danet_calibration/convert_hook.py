@@ -17,6 +17,7 @@ from danet_calibration.formats import FORMATS
 from danet_calibration.quantize import quantize
 from danet_calibration.request import Request
 from danet_calibration.watch import Watch
+from danet_converters.export import refuse_other_names
 
 
 def quantize_checkpoint(
@@ -35,8 +36,10 @@ def quantize_checkpoint(
         The exit status: 0 all written, 1 where a format was refused.
 
     Raises:
-        InputError: a format that has no INT8; else as `danet_calibration.quantize.quantize`.
+        InputError: a format that has no INT8, no name of a file; else as `danet_calibration.quantize.quantize`.
     """
+    if name is not None:
+        refuse_other_names(name)  # before "-int8" makes one of nothing
     if unknown := [one for one in formats if one not in FORMATS]:
         raise InputError(f"{unknown[0]} in int8: expected {', '.join(FORMATS)}")
     request = Request(
@@ -49,4 +52,4 @@ def quantize_checkpoint(
     with progress_bar() as bar:
         report = quantize(request, Watch(bar), tell_attempts)
     print_report(report)
-    return 0 if report.passed else 1
+    return 0 if report.passed and not report.unfinished else 1

@@ -23,7 +23,7 @@ from danet_calibration.candidates import (
     video_candidates,
 )
 from danet_calibration.sampling import choose
-from danet_evaluation.coco import KeypointDataset, load_split
+from danet_evaluation.coco import KeypointDataset, Picture, load_split
 from danet_evaluation.keypoint_ap import keypoint_ap
 from danet_evaluation.predict import Progress, silent
 from danet_evaluation.rendered import FIRST_SEED, rendered_dataset
@@ -122,6 +122,8 @@ def refuse_unusable(choice: DataChoice) -> None:
             f"--boxes {choice.boxes} beside {choice.data}, whose annotations have boxes of their own; leave --boxes "
             "out, or give the folder of the pictures alone"
         )
+    if choice.boxes is not None and choice.boxes != Path("-") and not choice.boxes.exists():
+        raise InputError(f"{choice.boxes}: no such file")
 
 
 def _chosen(choice: DataChoice, split: KeypointDataset | None) -> tuple[str, list[Candidate]]:
@@ -162,7 +164,10 @@ def _held_out(
         rendered = rendered_dataset(min(persons, choice.rendered_persons), first_seed=FIRST_SEED - 2 * RENDERED_SPAN)
         return _named_held_out(rendered)
     used = {candidate.picture for candidate in chosen}
-    left = split.of_images([image_id for image_id, picture, _ in split.images() if picture not in used])
+    # a copied part of a data set keeps the annotations of all its pictures
+    left = split.of_images(
+        [image_id for image_id, picture, _ in split.images() if picture not in used and not _is_missing(picture)]
+    )
     images = left.content["images"]  # a file may have its sources one after the other
     shuffled = [images[index] for index in np.random.default_rng(choice.seed).permutation(len(images))]
     held_out = replace(left, content={**left.content, "images": shuffled}).first(persons)
@@ -171,6 +176,11 @@ def _held_out(
     held_out = held_out.of_images(kept)
     enough = len(held_out.persons) >= LEAST_TUNING
     return _named_held_out(held_out) if enough and _has_ap(held_out) else None
+
+
+def _is_missing(picture: Picture) -> bool:
+    path = getattr(picture, "path", None)
+    return path is not None and not path.is_file()
 
 
 def _has_ap(dataset: KeypointDataset) -> bool:

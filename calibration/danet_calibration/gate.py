@@ -14,6 +14,7 @@ from danet.backends.registry import load_model
 from danet.batching import BatchedModel
 from danet.errors import DanetError
 from danet.model_spec import Metric, ModelSpec
+from danet_calibration.accuracy_control import NothingQuantizedError
 from danet_calibration.job import Job, attempt, float_aps
 from danet_calibration.ladder import ladder
 from danet_calibration.results import Accuracy, Attempt, GroupCost, Outcome
@@ -78,7 +79,7 @@ def quantize_gated(job: Job, strategy: Strategy, target: Path, calibration: str,
                 if one.drop > BROKEN * one.float_ap:
                     lost = f"AP drop {one.drop:.4f} of {one.float_ap:.4f} on {one.data}"
                     return outcome(None, f"{rung}: {lost}; do the crops show persons?")
-    except BudgetSpentError as error:
+    except (BudgetSpentError, NothingQuantizedError) as error:
         return outcome(None, str(error))
     least = min(done.drop for done in attempts)
     return outcome(None, f"the smallest AP drop of {len(attempts)} attempts is {least:.4f}, allowed {job.max_drop:g}")

@@ -9,9 +9,17 @@ import numpy as np
 import openvino as ov
 from openvino import opset13
 from openvino._offline_transformations import compress_quantize_weights_transformation
+from openvino.frontend import (
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
 
 from danet.errors import ModelFileError
 from danet.model_spec import ModelSpec
+from danet.openvino_core import openvino_core
 from danet.printable import last_line
 from danet_calibration.compact_ir import (
     drop_tensor_names,
@@ -22,6 +30,16 @@ from danet_calibration.compact_ir import (
 )
 from danet_calibration.input_bytes import fold_normalization
 from danet_converters.to_openvino import save_ir
+
+_FAILURES = (
+    RuntimeError,
+    GeneralFailure,
+    InitializationFailure,
+    NotImplementedFailure,
+    OpConversionFailure,
+    OpValidationFailure,
+)
+"""OpenVINO's frontends have errors of their own, which are no RuntimeError."""
 
 
 def read_ir(path: Path) -> ov.Model:
@@ -37,9 +55,9 @@ def read_ir(path: Path) -> ov.Model:
         ModelFileError: OpenVINO cannot read it.
     """
     try:
-        model = ov.convert_model(path) if path.suffix.lower() == ".onnx" else ov.Core().read_model(path)
-    except RuntimeError as error:
-        raise ModelFileError(f"{path}: OpenVINO cannot read it ({last_line(error)})") from error
+        model = ov.convert_model(path) if path.suffix.lower() == ".onnx" else openvino_core().read_model(path)
+    except _FAILURES as error:
+        raise ModelFileError(f"{path.name}: OpenVINO cannot read it ({last_line(error)})") from error
     for node in model.get_ordered_ops():
         _widen(node)
     fold_normalization(model)

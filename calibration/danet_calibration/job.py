@@ -193,7 +193,8 @@ def attempt(job: Job, rung: str, strategy: Strategy, references: Sequence[float]
     known = known_attempt(job, rung, strategy, references)
     if known and not known.passed:
         return known, None
-    if known is None:  # else it only makes the graph again, and must not cost a rerun the one step that it may do
+    # else it only makes the graph again, and must not cost a rerun the one step that it may do
+    if known is None or strategy.accuracy_control:
         job.calibration.watch.begin_step()
     graph = quantized(job, strategy)
     candidate = job.scratch / f"candidate{job.format.suffixes[0]}"

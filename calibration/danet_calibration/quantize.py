@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from danet.commands.outputs import identity
 from danet.cpu import read_cpu
-from danet.errors import InputError, ModelFileError
+from danet.embedded import embedded_model
+from danet.errors import DanetError, InputError, ModelFileError
 from danet.files import refuse_folder, scratch_beside
+from danet.model_files import model_files
 from danet.peak_memory import peak_memory
 from danet_calibration.crops import CalibrationCrops, cut_crops
 from danet_calibration.data import Data, find_data, refuse_unusable
@@ -81,6 +84,7 @@ class Report:
             ],
             "tuning": {"data": self.tuning.name, "persons": len(self.tuning.persons)},
             "seconds": round(self.seconds, 1),
+            "unfinished": self.unfinished,
             "peak_memory_bytes": self.peak_memory,
             "reused_results": self.reused,
             "cpu": asdict(read_cpu()),
@@ -98,7 +102,8 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
 
     Raises:
         DanetError: the model, the data or the request cannot be used. Where no strategy passes, nothing
-            is raised: the report's outcome says so, and no file is written.
+            is raised: the report's outcome says so, and no file is written. So it is where one format of several
+            cannot be made.
         OSError: a folder that cannot be written to, told before any work is done.
     """
     _refuse_unusable(request)
@@ -114,15 +119,19 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
         outcomes = []
         unfinished = False
         for name, float_model in opened.items():
-            job = prepare(FORMATS[name], float_model, calibration, data, request.max_drop, scratch)
-            outcomes.append(
-                quantize_gated(job, job.fitting(request.strategy), targets[name], _words(request, data), told(name))
-            )
-            if request.sensitivity is not None:
-                try:
+            try:
+                job = prepare(FORMATS[name], float_model, calibration, data, request.max_drop, scratch)
+                outcomes.append(
+                    quantize_gated(job, job.fitting(request.strategy), targets[name], _words(request, data), told(name))
+                )
+                if request.sensitivity is not None:
                     report_sensitivity(job, job.fitting(request.strategy), request.sensitivity)
-                except BudgetSpentError:  # what was measured is kept for a rerun
-                    unfinished = True
+            except BudgetSpentError:  # what was measured is kept for a rerun
+                unfinished = True
+            except DanetError as error:
+                if len(opened) == 1:
+                    raise
+                outcomes.append(Outcome(name, None, str(error), (), ()))  # the report tells of the other formats
     return Report(
         request,
         tuple(outcomes),
@@ -169,6 +178,10 @@ def _target(request: Request, wanted: Format, model: FloatModel) -> Path:
     target = request.out / f"{request.name or model.spec.name + '-int8'}{wanted.suffixes[0]}"
     for suffix in wanted.suffixes:
         refuse_folder(target.with_suffix(suffix))
-    if target.exists() and target.samefile(model.path):
-        raise InputError(f"{target} is the float model itself; give another --name or --out")
+    given = model_files(embedded_model(request.model) or Path(request.model))
+    written = [target.with_suffix(suffix) for suffix in wanted.suffixes]
+    # a checkpoint may be a .bin, as an IR's weights are
+    for file in written:
+        if (known := identity(file)) is not None and known in map(identity, given):
+            raise InputError(f"{file} is the float model itself; give another --name or --out")
     return target

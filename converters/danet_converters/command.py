@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.model_options import add_spec_options
-from danet.errors import InputError, MissingExtraError
+from danet.errors import InputError, MissingExtraError, ModelFileError
 from danet.files import scratch_beside
+from danet.model_files import files_state
 from danet_network.facts import SUFFIXES, checkpoint_suffix
 
 if TYPE_CHECKING:
+    from danet.model_spec import ModelSpec, Refinement
     from danet_converters.export import Target
     from danet_network.checkpoint import CheckpointInfo
 
 GATED = "int8"
 """The precision whose files are written only if their accuracy passes a gate."""
+Quantizer = Callable[[Path, list[str], Path, str | None, Path | None], int]
 QUANTIZERS = "danet.quantizers"
 """Entry-point group of a function (checkpoint, formats, folder, name, data) -> exit status."""
 
@@ -75,11 +78,20 @@ def _run(options: argparse.Namespace) -> int:
         return wrong_use("convert", wrong)
     labels = [label for label in options.precision if label != GATED]
     targets = _targets(options, labels) if labels else []
-    _tell_assumptions(options)
+    quantize = _quantizer(options) if GATED in options.precision else None
+    tell_assumptions(options.checkpoint, options.weights, options.decoder, options.box_padding)
+    state = files_state(options.checkpoint)
     if targets:
         with _chosen_weights(options) as checkpoint:
             _export(options, checkpoint, targets)
-    return _quantize(options) if GATED in options.precision else 0
+    if quantize is None:
+        return 0
+    if files_state(options.checkpoint) != state:
+        raise ModelFileError(
+            f"{options.checkpoint} was changed after its float files were written, so that INT8 would be of other "
+            "weights; does a training go on? Convert a copy"
+        )
+    return quantize(options.checkpoint, options.to, options.out, options.name, options.data)
 
 
 def _targets(options: argparse.Namespace, labels: list[str]) -> list[Target]:
@@ -90,25 +102,35 @@ def _targets(options: argparse.Namespace, labels: list[str]) -> list[Target]:
     return choose_targets(options.to, labels, quantized=GATED in options.precision)
 
 
-def _tell_assumptions(options: argparse.Namespace) -> None:
-    """Say what a checkpoint leaves open and how it is taken: the parity check compares the file with just that."""
-    path = options.checkpoint
+def tell_assumptions(
+    path: Path, weights: str | None = None, decoder: Refinement | None = None, box_padding: float | None = None
+) -> None:
+    """Say on stderr what a checkpoint leaves open and how it is taken: no check of a file made from it notices that.
+
+    Args:
+        path: of a checkpoint; of another file or of none, nothing is said.
+        weights: which state dict of several.
+        decoder: the refinement that was asked for.
+        box_padding: the same.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
     if checkpoint_suffix(path) not in SUFFIXES or not path.is_file():
         return  # it is for whoever reads it to say what it is
     try:
         from danet_network.checkpoint import describe_checkpoint
     except ModuleNotFoundError as error:
         raise MissingExtraError("danet convert", "convert", error.name or "torch") from error
-    info = describe_checkpoint(path, weights=options.weights)
-    for line in _assumptions(info, options):
+    info = describe_checkpoint(path, weights=weights)
+    for line in _assumptions(info, info.spec.decoded_by(decoder).padded_by(box_padding)):
         human().print(f"{path}: {line}", markup=False, soft_wrap=True)
 
 
-def _assumptions(info: CheckpointInfo, options: argparse.Namespace) -> Iterator[str]:
+def _assumptions(info: CheckpointInfo, spec: ModelSpec) -> Iterator[str]:
     if info.notes:
         yield "; ".join(info.notes)
     if info.assumed_spec:
-        spec = info.spec.decoded_by(options.decoder).padded_by(options.box_padding)
         (height, width), decoder = spec.input_size, spec.decoder
         refined = f"{decoder.refinement} {decoder.offsets}" if decoder.offsets else decoder.refinement
         yield (
@@ -152,17 +174,21 @@ def _export(options: argparse.Namespace, checkpoint: Path, targets: list[Target]
             )
 
 
-def _quantize(options: argparse.Namespace) -> int:
-    """INT8 by the package that gates it, which stands above this one and announces itself."""
+def _quantizer(options: argparse.Namespace) -> Quantizer:
+    """INT8 by the package that gates it, which stands above this one and announces itself.
+
+    Found, and its data looked for, before any file is written.
+    """
     announced = entry_points(group=QUANTIZERS)
     try:
-        quantize = next(iter(announced)).load() if announced else None
+        quantize: Quantizer | None = next(iter(announced)).load() if announced else None
     except ModuleNotFoundError as error:
         raise MissingExtraError("converting to int8", "calibrate", error.name or "nncf") from error
     if quantize is None:
         raise InputError(f"no package announces {QUANTIZERS}, expected danet_calibration; install danet-edge anew")
-    status: int = quantize(options.checkpoint, options.to, options.out, options.name, options.data)
-    return status
+    if options.data is not None and not options.data.exists():
+        raise InputError(f"{options.data}: no such file or folder")
+    return quantize
 
 
 COMMAND = Command("convert", "Export a checkpoint, each file checked against it.", _add_arguments, _run)

@@ -12,6 +12,7 @@ from torch import nn
 
 from danet.backends.base import BackendOptions
 from danet.backends.registry import load_model
+from danet.commands.outputs import refuse_over
 from danet.errors import DanetError, InputError
 from danet.files import move_together, refuse_folder, scratch_beside
 from danet.model_spec import ModelSpec, Precision, Refinement, is_file_name
@@ -111,6 +112,7 @@ def export(
     Raises:
         ModelFileError: the checkpoint cannot be read.
         ModelSpecError: a padding that no crop could have.
+        InputError: no name of a file, or the checkpoint itself would be written over.
         ParityError: the file differs from the checkpoint by more than its tolerance; nothing is written.
     """
     (done,) = export_all(checkpoint, [target], folder, name, decoder, box_padding)
@@ -128,9 +130,13 @@ def export_all(
     """`export` for several targets, one after the other; files of one graph are made from one tracing of the network.
 
     Raises:
-        ModelFileError, ModelSpecError, ParityError: as `export`; the files of the targets before stay.
+        ModelFileError, ModelSpecError, InputError, ParityError: as `export`; the files of the targets before stay.
     """
     network, spec = load_checkpoint(checkpoint)
+    for target in targets:  # before any of them is written: a checkpoint may be a .bin, as an IR's weights are
+        path = _path(spec, target, folder, name)
+        for suffix in target.suffixes:
+            refuse_over(path.with_suffix(suffix), [checkpoint])
     spec = _as_asked(spec, decoder, box_padding)
     forms: dict[Rewrites, DeployedNetwork] = {}
     for target in targets:
@@ -186,15 +192,20 @@ def _export(
     name: str | None,
     allowed: Tolerance | None = None,
 ) -> Exported:
-    if name is not None:
-        refuse_other_names(name)
+    path = _path(spec, target, folder, name)
     spec = _rounded(spec, target)
-    stem = f"{name or spec.name}{'' if target.label == 'fp32' else '-' + target.label}"
-    with written_whole(folder / f"{stem}{target.suffixes[0]}", target.suffixes) as written:
+    with written_whole(path, target.suffixes) as written:
         with torch.no_grad():
             target.write(deployed, spec, written)
         parity = _checked(written, network, spec, allowed or TOLERANCES[spec.precision])
-    return Exported(folder / written.name, parity)
+    return Exported(path, parity)
+
+
+def _path(spec: ModelSpec, target: Target, folder: Path, name: str | None) -> Path:
+    """The file to open of those that will be written."""
+    if name is not None:
+        refuse_other_names(name)
+    return folder / f"{name or spec.name}{'' if target.label == 'fp32' else '-' + target.label}{target.suffixes[0]}"
 
 
 def _rounded(spec: ModelSpec, target: Target) -> ModelSpec:

@@ -68,6 +68,10 @@ def converted(network: nn.Module, spec: ModelSpec) -> bytes:
     """
     if find_spec("litert_torch") is None:
         raise MissingExtraError("exporting TFLite", "convert-tflite", "litert-torch")
+    if getattr(sys, "frozen", False):
+        raise ConversionError(
+            "a frozen app cannot export TFLite, which takes a process of Python; convert with an installed danet"
+        )
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "network.pt", Path(folder) / "network.tflite"
         torch.save(network, source)

@@ -171,6 +171,24 @@ def refuse_folder(path: Path) -> None:
         raise IsADirectoryError(errno.EISDIR, "a folder, expected a file to write", str(path))
 
 
+def refuse_unwritable(path: Path) -> None:
+    """Refuse a place where no file can be made, before any work is done; makes nothing, folders neither.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+        OSError: with the name `path`: a folder above it is a file, or may not be written to.
+    """
+    refuse_folder(path)
+    if is_pipe_or_device(path):
+        return
+    folder = next(one for one in path.absolute().parents if os.path.lexists(one))
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # a try: permissions do not tell of read-only disks
+            pass
+    except OSError as error:
+        raise OSError(error.errno, _reason(error, path), str(path)) from error
+
+
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
     """Errors of the system get the name that the user knows, and a full disk is told as such."""

@@ -21,6 +21,7 @@ from danet_calibration.convert_hook import quantize_checkpoint
 from danet_calibration.data import DataChoice
 from danet_calibration.request import Request
 from danet_calibration.statistics_store import FILE
+from danet_calibration.watch import BudgetSpentError
 from danet_calibration.workspace import FOLDER
 
 Command = Callable[..., Any]
@@ -199,3 +200,33 @@ def test_options_that_do_not_go_together(danet_quantize: Command, tiny_ir: Path,
         assert done.status == 2
         assert words in done.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_is_told_before_any_work(
+    danet_quantize: Command, tiny_ir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    for option in ("--report", "--json"):
+        done = danet_quantize(tiny_ir, option, tmp_path / "file" / "report.json", "--out", tmp_path / "out")
+        assert "is a file, expected a folder" in done.error()
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_no_name_in_front_of_int8(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a file's name without folder"):
+        quantize_checkpoint(tiny_checkpoint, ["openvino"], tmp_path, "")
+
+
+@pytest.mark.usefixtures("one_quantization")
+def test_a_sensitivity_report_that_was_not_made_is_no_success(
+    danet_quantize: Command, proven_folder: Path, tiny_ir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spent(*_: Any) -> None:
+        raise BudgetSpentError("the minutes are spent")
+
+    monkeypatch.setattr(quantize_module, "report_sensitivity", spent)
+    options = ("--data", proven_folder, "--samples", 8, "--max-drop", 0.6, "--out", tmp_path / "out")
+    done = danet_quantize(tiny_ir, *options, "--sensitivity", tmp_path / "costs")
+    assert done.status == 1
+    assert "before the sensitivity report" in done.err
+    assert "tiny-int8.xml" in files(tmp_path)

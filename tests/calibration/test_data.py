@@ -90,6 +90,24 @@ def test_where_too_few_are_held_out_those_of_the_validation_are_tuned_on(proven_
     assert (data.tuning.name, len(data.tuning.persons)) == (data.validations[0].name, 16)
 
 
+def test_pictures_that_are_not_there_are_not_tuned_on(
+    proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a part of a data set with the annotations of the whole: the climb would end there, hours later."""
+    monkeypatch.setattr(data_module, "LEAST_TUNING", 4)
+    folder = shutil.copytree(proven_folder, tmp_path / "copy")
+    gone = next(iter(find_data(DataChoice(folder, samples=1)).tuning.pictures.values()))
+    gone.path.unlink()  # type: ignore[attr-defined]
+    tuned = find_data(DataChoice(folder, samples=1)).tuning
+    assert tuned.pictures
+    assert gone not in tuned.pictures.values()
+
+
+def test_boxes_that_are_not_there(proven_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"boxes\.json: no such file"):
+        data_module.refuse_unusable(DataChoice(proven_folder / "images", tmp_path / "boxes.json"))
+
+
 def test_a_held_out_picture_that_is_measured_on_too_is_left_out(
     proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

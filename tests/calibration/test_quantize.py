@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import openvino as ov
 import pytest
+import torch
 
 from danet.cpu import Cpu
 from danet.embedded import PORTRAIT
@@ -33,10 +34,13 @@ from danet_calibration.quantize import Report
 from danet_calibration.results import Accuracy, Attempt
 from danet_calibration.roles import place
 from danet_calibration.strategy import Strategy
+from danet_calibration.watch import BudgetSpentError
 from danet_calibration.workspace import FOLDER
 from danet_converters.export import choose_targets, export
 from danet_evaluation.coco import load_split
 from danet_evaluation.evaluate import run
+from danet_network.checkpoint import load_checkpoint
+from danet_network.config import DANetConfig
 
 Quantize = Callable[..., Report]
 ANY = 0.99
@@ -152,6 +156,52 @@ def test_the_float_model_is_not_written_over(
     with pytest.raises(InputError, match=r"own\.xml is the float model itself; give another --name or --out"):
         quantized(proven_folder, model=tmp_path / "own.xml", out=tmp_path, name="own")
     assert (tmp_path / "own.xml").read_bytes() == before
+
+
+def test_a_checkpoint_is_not_written_over(
+    quantized: Quantize, proven_folder: Path, tiny_checkpoint: Path, tiny_config: DANetConfig, tmp_path: Path
+) -> None:
+    """A .bin of PyTorch has the name that an IR's weights will have."""
+    network, spec = load_checkpoint(tiny_checkpoint)
+    path = tmp_path / "own.bin"
+    torch.save({"model": network.state_dict(), "config": tiny_config.to_dict(), "spec": spec.to_json()}, path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"own\.bin is the float model itself; give another --name or --out"):
+        quantized(proven_folder, model=path, out=tmp_path, name="own")
+    assert path.read_bytes() == before
+
+
+@pytest.mark.usefixtures("never_enough")
+def test_a_format_that_cannot_be_made_costs_no_other_its_report(
+    quantized: Quantize, proven_folder: Path, tiny_onnx: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = quantize_module.prepare
+
+    def failing(format: Any, *arguments: Any) -> Job:
+        if format.name == "onnx":
+            raise ModelFileError("cannot be read")
+        return prepare(format, *arguments)
+
+    monkeypatch.setattr(quantize_module, "prepare", failing)
+    report = quantized(proven_folder, model=tiny_onnx, formats=("openvino", "onnx"), max_drop=0.001)
+    first, second = report.outcomes
+    assert len(first.attempts) > 1
+    assert (second.written, second.reason, second.attempts) == (None, "cannot be read", ())
+    json.dumps(report.to_dict())
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        quantized(proven_folder, model=tiny_onnx, formats=("onnx",))
+
+
+@pytest.mark.usefixtures("never_enough")
+def test_a_sensitivity_report_that_the_minutes_did_not_reach(
+    quantized: Quantize, proven_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spent(*_: Any) -> None:
+        raise BudgetSpentError("the minutes are spent")
+
+    monkeypatch.setattr(quantize_module, "report_sensitivity", spent)
+    report = quantized(proven_folder, sensitivity=tmp_path / "report", max_drop=0.001)
+    assert report.to_dict()["unfinished"] is True
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
+import nncf
 import numpy as np
 import pytest
 from rich.progress import Progress
 
 from danet_calibration import gate, layer_times
-from danet_calibration.accuracy_control import fixed_batch
+from danet_calibration.accuracy_control import NothingQuantizedError, fixed_batch, is_quantized
 from danet_calibration.crops import cut_crops
 from danet_calibration.data import DataChoice, find_data
 from danet_calibration.float_model import open_float
@@ -95,6 +96,16 @@ def test_accuracy_is_controlled_on_what_is_tuned_on(tuned: Job, monkeypatch: pyt
     quantized(tuned, replace(NARROW.scope_alone(), accuracy_control=True))
     assert tuned.tuning in given
     assert tuned.validations[0] not in given
+
+
+def test_a_file_in_which_nothing_is_quantized_is_no_int8(
+    tuned: Job, int8_graph: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NNCF gives back operations until the AP is kept; of none left the AP is that of the float model."""
+    monkeypatch.setattr(nncf, "quantize_with_accuracy_control", lambda graph, *_, **__: graph.clone())
+    with pytest.raises(NothingQuantizedError, match=r"no operation can stay in INT8 where the AP may drop by 0\.5"):
+        quantized(tuned, replace(NARROW.scope_alone(), accuracy_control=True))
+    assert is_quantized(int8_graph)
 
 
 def test_words_of_a_choice_say_whether_the_proof_is_of_the_same_persons(job: Job, tuned: Job) -> None:

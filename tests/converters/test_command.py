@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def test_what_is_assumed_is_said(
 def test_what_is_assumed_is_said_of_int8_as_well(
     danet: Danet, saved: Callable[..., Path], tiny_network: DANet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_quantize", lambda _: 0)
+    monkeypatch.setattr(command, "_quantizer", lambda _: lambda *_: 0)
     done = danet("convert", saved(model=tiny_network.state_dict()), "--precision", "int8")
     assert (done.status, len(done.err.strip().splitlines())) == (0, 2)
 
@@ -129,3 +130,39 @@ def test_the_wrong_combination_is_told_before_the_checkpoint_is_read(danet: Dane
 
 def test_a_missing_checkpoint_is_told_once(danet: Danet, tmp_path: Path) -> None:
     assert "No such file" in danet("convert", tmp_path / "none.pt").error()
+
+
+@pytest.mark.parametrize("data", ["none", None])
+def test_what_int8_asks_for_is_told_before_any_file_is_written(
+    data: str | None,
+    danet: Danet,
+    tiny_checkpoint: Path,
+    exported: Loaded,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if data is None:
+        monkeypatch.setattr(command, "entry_points", lambda **_: [])
+    chosen = () if data is None else ("--data", tmp_path / data)
+    error = danet("convert", tiny_checkpoint, "--precision", "fp32", "int8", *chosen).error()
+    assert ("none: no such file or folder" if data else "expected danet_calibration") in error
+    assert not exported
+
+
+def test_int8_of_other_weights_than_the_float_files(
+    danet: Danet, tiny_checkpoint: Path, exported: Loaded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a training that goes on: each would be proven, and the two would not belong together."""
+    path = Path(shutil.copy(tiny_checkpoint, tmp_path / "last.safetensors"))
+    monkeypatch.setattr(command, "_quantizer", lambda _: lambda *_: pytest.fail("quantized"))
+    export = command._export
+
+    def slowly(*arguments: Any) -> None:
+        export(*arguments)
+        shutil.copy(tiny_checkpoint, tmp_path / "new")
+        (tmp_path / "new").replace(path)
+
+    monkeypatch.setattr(command, "_export", slowly)
+    error = danet("convert", path, "--precision", "fp32", "int8").error()
+    assert "was changed after its float files were written" in error
+    assert len(exported) == 1

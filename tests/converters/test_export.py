@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import openvino as ov
 import pytest
+import torch
 from openvino import opset13 as ops
 
 from danet.backends.base import BackendOptions
@@ -23,6 +24,8 @@ from danet_converters.export import TARGETS, ParityError, Target, choose_targets
 from danet_converters.parity import TOLERANCES, Tolerance, compare, sample_crops
 from danet_converters.to_openvino import save_ir
 from danet_network.checkpoint import load_checkpoint
+from danet_network.config import DANetConfig
+from danet_network.model import DANet
 from danet_network.runner import TorchRunner
 
 IR = TARGETS[1]
@@ -211,6 +214,18 @@ def test_copied_file_passes(tiny_ir: Path, tiny_checkpoint: Path, tmp_path: Path
     assert done.parity.heatmaps < 1e-5
 
 
+def test_the_checkpoint_is_not_written_over(tiny_config: DANetConfig, tiny_ir: Path, tmp_path: Path) -> None:
+    """A .bin of PyTorch has the name that an IR's weights will have."""
+    checkpoint = tmp_path / "tiny.bin"
+    weights, spec = DANet(tiny_config).state_dict(), ModelSpec("tiny")
+    torch.save({"model": weights, "config": tiny_config.to_dict(), "spec": spec.to_json()}, checkpoint)
+    before = listing(tmp_path)
+    for name in (None, "tiny"):
+        with pytest.raises(InputError, match=r"tiny\.bin is read; write to another file"):
+            export(checkpoint, copied(tiny_ir), tmp_path, name)
+    assert listing(tmp_path) == before
+
+
 def test_wrong_weights_are_not_kept_and_older_files_stay(
     weaker_network: Target, tiny_checkpoint: Path, tiny_ir: Path, tmp_path: Path
 ) -> None:
@@ -300,7 +315,7 @@ def test_a_format_that_is_quantized_may_have_none_of_the_other_precisions(
 ) -> None:
     chosen: list[list[Target]] = []
     monkeypatch.setattr(export_module, "export_all", lambda _, targets, *__: chosen.append(targets) or iter(()))
-    monkeypatch.setattr(command, "_quantize", lambda _: 0)
+    monkeypatch.setattr(command, "_quantizer", lambda _: lambda *_: 0)
     formats = ("--to", "onnx", "openvino", "--precision", "fp16", "int8", "--out", tmp_path)
     assert danet("convert", "x.safetensors", *formats).status == 0
     assert chosen == [[TARGETS[2]]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from danet.errors import InputError
-from danet.files import refuse_folder
+from danet.files import refuse_unwritable
 from danet.model_files import model_files
 
 
@@ -20,7 +20,7 @@ def output(text: str) -> str:
 
 
 def refuse_over(target: Any, read: Iterable[Any]) -> None:
-    """Refuse to write to a folder, or over files that are read.
+    """Refuse to write over files that are read, or where nothing can be written.
 
     Args:
         target: path; None and "-" are no files.
@@ -28,12 +28,12 @@ def refuse_over(target: Any, read: Iterable[Any]) -> None:
 
     Raises:
         InputError: `target` is one of them, under whatever name.
-        IsADirectoryError: it is a folder.
+        OSError: as `danet.files.refuse_unwritable`.
     """
     if target in (None, "-"):
         return
     out = Path(target)
-    refuse_folder(out)
+    refuse_unwritable(out)
     written = identity(out)
     if written is None:
         return
