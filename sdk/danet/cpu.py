@@ -44,7 +44,7 @@ class Cpu:
 def read_cpu() -> Cpu:
     """Ask the system."""
     try:
-        text = CPUINFO.read_text(encoding="utf-8")
+        text = CPUINFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         text = ""
     fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)

@@ -40,21 +40,35 @@ class TrainingError(DanetError):
 
 
 class MissingExtraError(DanetError, ImportError):
-    """A library that an optional part needs is not installed.
+    """A library that an optional part needs is not installed, or cannot be loaded.
 
     Args:
         what: the thing that was asked for, such as "the torch backend".
         extra: the extra of danet-edge that installs its libraries; empty for one that every usual install has.
         library: the library that was not found.
+        broken: why it cannot be loaded though it is installed, as `why_broken` tells; empty where it is not installed.
     """
 
-    def __init__(self, what: str, extra: str, library: str) -> None:
+    def __init__(self, what: str, extra: str, library: str, broken: str = "") -> None:
         install = f"'danet-edge[{extra}]'" if extra else library
-        super().__init__(f"{what} needs {library}, which is not installed; run: pip install {install}")
+        super().__init__(
+            f"{what} needs {library}, which is installed but cannot be loaded ({broken}); see that its version fits "
+            "the other packages (constraints.txt) and that the system has what it needs"
+            if broken
+            else f"{what} needs {library}, which is not installed; run: pip install {install}"
+        )
         self.what = what
         self.extra = extra
         self.library = library
+        self.broken = broken
 
-    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str, str]]:
         """By what it is made of: on its way out of a process an error is pickled."""
-        return type(self), (self.what, self.extra, self.library)
+        return type(self), (self.what, self.extra, self.library, self.broken)
+
+
+def why_broken(error: Exception, module: str) -> str:
+    """What an import of `module` that failed says of an installed library; empty where there is none of that name."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None and error.name.split(".")[0] == module:
+        return ""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -157,8 +157,7 @@ class PoseEstimator:
 
         All frames are taken before the first is worked on: each is an array of its own, no buffer that is used again.
         """
-        if not isinstance(frames, Iterable):
-            raise InputError(f"frames of type {type(frames).__name__}, expected pairs (frame, boxes)")
+        _refuse_single(frames)
         with in_flight():
             return self._infer([_pair(one) for one in frames], self._still_open().do)
 
@@ -220,9 +219,18 @@ class PoseEstimator:
         """
         with in_flight():
             opened = self._still_open()
-            for model, size in opened.plans():
-                model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
+            try:
+                self._run_once(opened)
+            except BackendError:
+                if opened.shares.opened_model() is None:  # nothing is split, or closed meanwhile
+                    raise
+                opened.shares.close()  # as a call does whose shares fail
+                self._run_once(opened)
             opened.shares.prove()
+
+    def _run_once(self, opened: OpenedModel) -> None:
+        for model, size in opened.plans():
+            model.run(np.zeros((size, *self.spec.input_size, 3), np.uint8), self._heatmap_shape)
 
     def heatmaps(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Heatmaps (N, K, h, w) float32 of crops (N, H, W, 3) uint8 BGR, flip-averaged if set.
@@ -283,8 +291,14 @@ class PoseEstimator:
 
         So the poses of a frame are given when the frames ahead have come, of a camera one frame late; an iterable whose
         next frame waits for these poses never ends waiting. Use `infer` there, or `PosePipeline` for a camera.
+
+        Raises:
+            InputError: `frames` is no iterable; others in their turn.
         """
-        source = iter(frames)
+        _refuse_single(frames)
+        return self._streamed(iter(frames))
+
+    def _streamed(self, source: Iterator[FrameAndBoxes]) -> Iterator[Poses]:
         failure: Exception | None = None
         pending: deque[Future[Poses]] = deque()
         at_once = LOOKAHEAD - 1 + self.settings.streams
@@ -349,6 +363,12 @@ def _expect_type(name: str, value: object, kind: type | UnionType) -> None:
     if not isinstance(value, kind):
         expected = kind.__name__ if isinstance(kind, type) else str(kind)
         raise InputError(f"{name} of type {type(value).__name__}, expected {expected}")
+
+
+def _refuse_single(frames: Any) -> None:
+    """Raise InputError where what `infer_batch` and `stream` are given has no frames in it."""
+    if not isinstance(frames, Iterable):
+        raise InputError(f"frames of type {type(frames).__name__}, expected pairs (frame, boxes)")
 
 
 def _pair(given: Any) -> FrameAndBoxes:

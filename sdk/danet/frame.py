@@ -162,8 +162,8 @@ def outside(boxes: NDArray[np.float64], frame_size: tuple[int, int]) -> NDArray[
 def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """A picture file as (H, W, 3) uint8 BGR, turned upright by its EXIF tag as viewers show it.
 
-    Not so AVIF, whose orientation OpenCV leaves alone: turn it before (Pillow's `ImageOps.exif_transpose`), or save
-    the pictures as JPEG.
+    Not so AVIF, whose orientation OpenCV leaves alone (4.9 that of WebP too): turn it before (Pillow's
+    `ImageOps.exif_transpose`), or save the pictures as JPEG.
 
     Raises:
         InputError: missing, unreadable, too large or of a format that is refused (see `danet.picture_file`), or no

@@ -110,7 +110,8 @@ def _load(model: str | os.PathLike[str], backend: str | Backend | None, options:
             raise BackendError(
                 f"backend of type {type(backend).__name__}, expected a name or an object with run and close"
             )
-        return LoadedModel(backend, None, options.precision or "the backend's own")
+        own_sizes = getattr(backend, "batch_sizes", None)  # `open_tflite` gives one that knows its file's
+        return LoadedModel(backend, None, options.precision or "the backend's own", batch_sizes=own_sizes)
     loaded = load_model(model_path(model, backend), backend, options)
     if loaded.batch_sizes and loaded.batch_sizes[-1] > MAX_BATCH:
         loaded.backend.close()

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from danet.draw import draw_poses
-from danet.errors import InputError, MissingExtraError
+from danet.errors import InputError, MissingExtraError, why_broken
 from danet.keypoints import COCO_KEYPOINTS, COCO_SKELETON
 
 
@@ -139,7 +139,8 @@ class Poses:
         try:
             import supervision
         except ImportError as error:
-            raise MissingExtraError("Poses.to_supervision", "supervision", "supervision") from error
+            broken = why_broken(error, "supervision")
+            raise MissingExtraError("Poses.to_supervision", "supervision", "supervision", broken) from error
         data: dict[str, Any] = {} if self.ids is None else {"tracker_id": self.ids.copy()}
         return supervision.KeyPoints(
             xy=self.keypoints.copy(),

@@ -338,6 +338,17 @@ def test_only_a_few_batch_sizes_are_used(batch_size: int | None, allowed: set[in
         assert sum(backend.sizes) >= count
 
 
+def test_a_backend_that_was_opened_before_says_which_batches_it_takes() -> None:
+    """As `open_tflite` gives one, of a file of a fixed batch."""
+
+    class FixedBackend(SpotBackend):
+        batch_sizes = (4,)
+
+    backend = FixedBackend()
+    assert len(estimator_of(backend, batch_size=8).infer(FRAME, boxes_of(PERSONS[:1]))) == 1
+    assert backend.sizes == [4]
+
+
 def test_warm_up_runs_each_batch_size_once() -> None:
     backend = SpotBackend()
     estimator = estimator_of(backend, batch_size=6)
@@ -414,6 +425,13 @@ def test_a_crowd_is_worked_on_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None
     assert at_once == [8, 8, 8, 8, 1]
     for poses, persons in zip(crowd, (13, 20), strict=True):
         same(poses, estimator_of().infer(FRAME, boxes[:13] if persons == 13 else boxes[13:]))
+
+
+def test_no_frames_at_all() -> None:
+    estimator = estimator_of()
+    for call in (estimator.infer_batch, estimator.stream):
+        with pytest.raises(InputError, match=r"frames of type int, expected pairs \(frame, boxes\)"):
+            call(5)  # type: ignore[operator]
 
 
 def test_infer_batch_of_nothing() -> None:

@@ -325,6 +325,22 @@ def test_shares_go_side_by_side_after_warm_up(tiny_ir: Path, scene: Scene) -> No
         opened.shares.do(8, WHOLE, lambda *_: together.wait() and None)
 
 
+def test_warm_up_goes_on_without_shares_that_fail(tiny_ir: Path, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `infer` does: an app that calls it first must not end where it would have worked."""
+    compiled = OpenVinoBackend._compiled
+
+    def refuse(self: OpenVinoBackend, *arguments: Any) -> Any:
+        if self._options.streams > 1:
+            raise RuntimeError("out of memory")
+        return compiled(self, *arguments)
+
+    monkeypatch.setattr(OpenVinoBackend, "_compiled", refuse)
+    with PoseEstimator(tiny_ir, settings=SPLIT) as estimator:
+        estimator.warm_up()
+        monkeypatch.setattr(OpenVinoBackend, "_compiled", lambda *_: pytest.fail("compiled after the warm-up"))
+        assert len(estimator.infer(scene.image, np.concatenate([scene.boxes] * 8))) == 8 * len(scene.boxes)
+
+
 @pytest.mark.parametrize("kind", ["tiny_ir", pytest.param("tiny_onnx", marks=pytest.mark.long)])
 def test_the_same_poses_as_in_one_piece(kind: str, request: pytest.FixtureRequest, scene: Scene) -> None:
     if kind == "tiny_onnx":

@@ -8,6 +8,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -129,9 +130,12 @@ class Handlers:
             tempfile.TemporaryDirectory() as folder,  # Gradio has its own copies when this generator is resumed
             self._engines.detector(persons) as detector,
             self._engines.estimator(model, backend) as estimator,
+            # closed first, also where the page's Stop ends this generator: it writes to the folder, by the estimator
+            closing(
+                annotate_video(Path(path), Path(folder), estimator, detector, threshold=threshold, boxes=boxes)
+            ) as steps,
         ):
             results = Path(folder)
-            steps = annotate_video(Path(path), results, estimator, detector, threshold=threshold, boxes=boxes)
             for progress in steps:
                 yield gr.skip(), _progress(progress), gr.skip()
             yield str(results / VIDEO_NAME), _done(progress), _download(results / POSES_NAME)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,7 +106,7 @@ def annotate_video(
     *,
     threshold: float,
     boxes: bool,
-) -> Iterator[VideoProgress]:
+) -> Generator[VideoProgress]:
     """Write `VIDEO_NAME` and `POSES_NAME` into a folder; gives the progress about twice a second and at the end.
 
     The files are whole when the iteration has ended.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from danet.backends.base import EXPECTED_INPUT, BackendOptions, LoadedModel, read_spec
 from danet.cpu import limited_cores, usable_cores
-from danet.errors import BackendError, MissingExtraError, ModelFileError
+from danet.errors import BackendError, MissingExtraError, ModelFileError, why_broken
 from danet.model_files import files_state
 from danet.model_spec import SPEC_KEY
 from danet.printable import reason
@@ -22,7 +22,9 @@ try:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 except ImportError as missing:
-    raise MissingExtraError("the onnxruntime backend", "onnxruntime", "onnxruntime") from missing
+    raise MissingExtraError(
+        "the onnxruntime backend", "onnxruntime", "onnxruntime", why_broken(missing, "onnxruntime")
+    ) from missing
 
 _LOAD_ERRORS = (
     ort_errors.Fail,

@@ -87,9 +87,10 @@ class OpenVinoBackend:
 
     def side_by_side(self, calls: int) -> OpenVinoBackend:
         """The same graph with so many streams; see `SideBySide`."""
-        if self._model is None:
+        model = self._model  # once: another thread may close meanwhile
+        if model is None:
             raise BackendError("openvino: the model is closed; open it again")
-        return OpenVinoBackend(self._model, replace(self._options, streams=calls), self._store, self.share_batch)
+        return OpenVinoBackend(model, replace(self._options, streams=calls), self._store, self.share_batch)
 
     def _compile(self, shape: tuple[int, ...]) -> list[Any]:
         model = self._model
@@ -249,6 +250,6 @@ def _configuration(options: BackendOptions) -> dict[str, Any]:
             config |= _WITHOUT_TOKENIZER
     # OpenVINO sees which cores the process may use, but not how much of their time
     threads = options.threads or (cores_by_quota() if options.device == "CPU" else None)
-    if threads is not None:
+    if threads is not None and not options.device.startswith(("GPU", "NPU")):  # which have no threads of the CPU's
         config["INFERENCE_NUM_THREADS"] = threads
     return config

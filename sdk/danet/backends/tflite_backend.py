@@ -22,18 +22,20 @@ from numpy.typing import NDArray
 from danet.backends.base import BackendOptions, LoadedModel, read_spec
 from danet.backends.request_pools import RequestPools
 from danet.cpu import read_cpu
-from danet.errors import BackendError, MissingExtraError, ModelFileError
+from danet.errors import BackendError, MissingExtraError, ModelFileError, why_broken
 from danet.model_spec import ModelSpec
 from danet.printable import reason
 from danet.tflite_file import TfliteFile, read_tflite
 
 try:
     from ai_edge_litert.interpreter import Interpreter, load_delegate
-except ImportError:
+except ImportError as litert:
     try:
         from tflite_runtime.interpreter import Interpreter, load_delegate
     except (ImportError, AttributeError) as missing:  # 2.14 under NumPy 2 ends in an AttributeError
-        raise MissingExtraError("the tflite backend", "tflite", "ai-edge-litert") from missing
+        raise MissingExtraError(
+            "the tflite backend", "tflite", "ai-edge-litert", why_broken(litert, "ai_edge_litert")
+        ) from missing
 
 _ERRORS = (RuntimeError, ValueError, TypeError)
 """What both interpreters raise."""

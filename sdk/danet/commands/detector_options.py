@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from danet.commands.option_types import not_negative_whole
+from danet.commands.option_types import head, not_negative_whole
 
 if TYPE_CHECKING:
     from danet.detectors.base import Detector
@@ -17,7 +17,7 @@ NOT_FILES = (None, "none", "hog")
 def add_detector_options(parser: argparse.ArgumentParser) -> None:
     """What a detector's file does not say of itself."""
     parser.add_argument(
-        "--head", metavar="KIND", help="of a detector's file, where it is not recognised: yolox, ssd, ..."
+        "--head", metavar="KIND", type=head, help="of a detector's file, where it is not recognised: yolox, ssd, ..."
     )
     parser.add_argument(
         "--person-class", metavar="N", type=not_negative_whole, help="of a detector's file: the class that counts"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import glob
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,7 +16,7 @@ from danet.commands.command import Command
 from danet.commands.console import human, in_words, progress_bar, write_json, wrong_use
 from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.commands.option_types import DRAWN_SCORE, not_negative
+from danet.commands.option_types import DRAWN_SCORE, score
 from danet.commands.outputs import identity, output, refuse_over
 from danet.commands.pictures import boxes_for, read_boxes, refuse_suffix, write_picture
 from danet.errors import DetectorError, InputError
@@ -42,7 +44,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box-format", choices=get_args(BoxFormat), default="xyxy")
     parser.add_argument("--json", metavar="OUT", type=output, help="write poses as JSON; - for stdout")
     parser.add_argument("--draw", metavar="OUT", type=output, help="annotated picture, or a folder for several")
-    parser.add_argument("--threshold", type=not_negative, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
+    parser.add_argument("--threshold", type=score, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
     add_detector_options(parser)
     add_model_options(parser)
 
@@ -60,6 +62,7 @@ def _wrong_use(options: argparse.Namespace) -> str | None:
 def _run(options: argparse.Namespace) -> int:
     if wrong := _wrong_use(options):
         return wrong_use("infer", wrong)
+    options.images = list(_expanded(options.images))
     targets = _draw_targets(options.images, None if options.draw is None else Path(options.draw))
     refuse_over(options.json, (*options.images, options.model, options.boxes, options.detector))
     _refuse_drawn_over(options.json, targets)
@@ -92,6 +95,21 @@ def _run(options: argparse.Namespace) -> int:
                 about = {"model": estimator.spec.name, "precision": estimator.precision}
                 write_json({**about, "images": results}, options.json)
     return 1 if failed else 0
+
+
+def _expanded(images: Iterable[Path]) -> Iterator[Path]:
+    """The pictures, also by patterns that the shell has left: that of Windows expands none.
+
+    Raises:
+        SourceError: a pattern that fits no file.
+    """
+    for image in images:
+        if glob.has_magic(str(image)) and not os.path.lexists(image):
+            from danet.video.opening import globbed  # not at each command's start
+
+            yield from globbed(str(image))
+        else:
+            yield image
 
 
 def _draw_targets(images: list[Path], out: Path | None) -> dict[Path, Path]:

@@ -73,7 +73,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except DanetError as error:
         return _fail(str(error))
-    except BrokenPipeError:
+    except BrokenPipeError as error:
+        if error.filename is not None:  # a pipe that an option named, whose reader went away
+            return _fail(in_words(error))
         # the reader of stdout went away; keep the interpreter's exit from complaining about it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from math import isfinite
 
 from danet.errors import InputError
@@ -54,13 +55,50 @@ def not_negative(text: str) -> float:
     return value
 
 
+def score(text: str) -> float:
+    """A keypoint's score."""
+    return _in_range(text, 0.0, 1.0)
+
+
+def height(text: str) -> float:
+    """A share of the frame's height that the HOG detector looks for."""
+    from danet.detectors.hog_detector import SMALLEST  # not at each command's start
+
+    return _in_range(text, *SMALLEST)
+
+
+def _in_range(text: str, least: float, most: float) -> float:
+    value = number(text)
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected a number in {least:g}..{most:g}")
+    return value
+
+
+def head(text: str) -> str:
+    """A kind of detector export."""
+    from danet.detectors.recognition import HEADS  # not at each command's start
+
+    return _one_of(text, HEADS)
+
+
+def tunable(text: str) -> str:
+    """A backend that danet tune measures."""
+    from danet.tuning.search import TUNABLE  # not at each command's start
+
+    return _one_of(text, TUNABLE)
+
+
+def _one_of(text: str, known: Collection[str]) -> str:
+    if text not in known:
+        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(known)}")
+    return text
+
+
 def backend(text: str) -> str:
     """A backend's name."""
     from danet.backends.registry import BACKENDS  # not at each command's start
 
-    if text not in BACKENDS:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected one of {', '.join(BACKENDS)}")
-    return text
+    return _one_of(text, BACKENDS)
 
 
 def padding(text: str) -> float:

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json
-from danet.commands.option_types import backend, not_negative, persons, threads
+from danet.commands.option_types import not_negative, persons, threads, tunable
 from danet.commands.outputs import output, refuse_over
 from danet.errors import InputError
 
@@ -29,7 +29,7 @@ SECONDS = 60.0
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="a model file, or the name of an embedded model: danet72")
     parser.add_argument(
-        "--backend", type=backend, help="openvino, onnxruntime or tflite; by the file's suffix if not given"
+        "--backend", type=tunable, help="openvino, onnxruntime or tflite; by the file's suffix if not given"
     )
     parser.add_argument(
         "--persons", metavar="N", nargs="+", type=persons, default=PERSONS, help="persons to a frame (1 8)"

@@ -16,8 +16,8 @@ from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.commands.option_types import DRAWN_SCORE, not_negative, positive
-from danet.commands.outputs import output, refuse_over
+from danet.commands.option_types import DRAWN_SCORE, height, positive, score
+from danet.commands.outputs import identity, output, refuse_over
 from danet.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "separate photos are for danet infer, or --no-tracking",
     )
     parser.add_argument("--detector", metavar="NAME", default="hog", help="hog, a detector's file, or none (hog)")
-    parser.add_argument("--smallest", metavar="X", type=float, help="hog: least height of a person in frames (0.2)")
+    parser.add_argument("--smallest", metavar="X", type=height, help="hog: least height of a person in frames (0.2)")
     parser.add_argument("--detect-every", metavar="N", type=positive, help="frames between its runs (10)")
     parser.add_argument("--no-tracking", action="store_true", help="detect on each frame; no ids, no smoothing")
     parser.add_argument("--no-smoothing", action="store_true", help="keypoints as they are found")
@@ -46,7 +46,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jsonl", metavar="FILE", type=output, help="a line of JSON for each frame; - for stdout")
     parser.add_argument("--show", action="store_true", help="a window, where there is a display; q ends")
     parser.add_argument("--boxes", action="store_true", help="draw boxes as well")
-    parser.add_argument("--threshold", type=not_negative, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
+    parser.add_argument("--threshold", type=score, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
     parser.add_argument("--frames", metavar="N", type=positive, help="stop after so many")
     add_detector_options(parser)
     add_model_options(parser)
@@ -103,9 +103,9 @@ def _targets(options: argparse.Namespace) -> list[Path]:
 
 def _check(options: argparse.Namespace) -> None:
     """Refuse at once what would fail after the first frame, or cost the source."""
-    source = Path(options.source)
+    source = identity(Path(options.source))  # None of an address, which may be longer than names of files
     for target in _targets(options):
-        if source.exists() and target.exists() and target.samefile(source):
+        if source is not None and identity(target) == source:
             raise InputError(f"{target} is the source itself; write to another file")
         refuse_over(target, (options.model, options.detector))
     if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):

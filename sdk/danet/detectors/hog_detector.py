@@ -23,6 +23,8 @@ PERSON_IN_WINDOW = np.array((0.21, 0.115, 0.79, 0.85))
 """Edges of the person as shares of the window: medians measured on real walkers, see docs/detectors.md."""
 SCORE_SLOPE, SCORE_MIDDLE = 3.6, 0.9
 """Platt scaling: the share of true persons among windows of an SVM margin m is about 1 / (1 + exp(-3.6 (m - 0.9)))."""
+SMALLEST = 0.02, 1.0
+"""Shares of the frame's height that may be looked for."""
 MOST_ENLARGED = 4.0
 """Beyond this a frame shows nothing more to a detector of edges."""
 MOST_WORKING_SIDE = 8192
@@ -51,7 +53,11 @@ class HogDetector:
 
     A score is the detector's SVM margin m as a probability: 1 / (1 + exp(-3.6 (m - 0.9))).
 
-    Safe to call from several threads. Raises InputError for an argument out of its range.
+    Safe to call from several threads.
+
+    Raises:
+        InputError: an argument out of its range.
+        DetectorError: this OpenCV has no such detector, as 5 has none.
     """
 
     def __init__(
@@ -64,8 +70,9 @@ class HogDetector:
         stride: int = 8,
         pyramid_step: float = 1.1,
     ) -> None:
-        if not within(smallest, 0.02, 1):
-            raise InputError(f"smallest {smallest!r}, expected a share of the frame's height in 0.02..1")
+        if not within(smallest, *SMALLEST):
+            least, most = SMALLEST
+            raise InputError(f"smallest {smallest!r}, expected a share of the frame's height in {least:g}..{most:g}")
         if stride not in (4, 8):
             raise InputError(f"stride {stride!r}, expected 8 or 4 pixels")
         if not within(pyramid_step, 1.01, 2):
@@ -77,6 +84,11 @@ class HogDetector:
         # the default descriptor but for the number of levels: with its 64 a fine pyramid would end before the near view
         levels = max(64, math.ceil(math.log(1 / smallest) / math.log(pyramid_step)) + 2)
         window, block, cell = (64, 128), (16, 16), (8, 8)
+        if not hasattr(cv2, "HOGDescriptor"):
+            raise DetectorError(
+                f"OpenCV {cv2.__version__} has no HOG people detector, expected 4.x; install opencv-python (or "
+                "opencv-python-headless) below 5, or use a detector's file"
+            )
         norm = cv2.HOGDescriptor_L2Hys
         self._hog = cv2.HOGDescriptor(window, block, cell, cell, 9, 1, -1.0, norm, 0.2, True, levels, False)
         self._hog.setSVMDetector(np.array(cv2.HOGDescriptor.getDefaultPeopleDetector(), np.float32))

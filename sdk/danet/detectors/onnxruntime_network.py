@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from danet.cpu import limited_cores
 from danet.detectors.network import Network, NetworkFacts, TensorFacts, refuse_in_child
-from danet.errors import DetectorError, MissingExtraError
+from danet.errors import DetectorError, MissingExtraError, why_broken
 from danet.forked import keep_in_children
 from danet.printable import reason
 from danet.utf8_name import utf8_name
@@ -47,7 +47,9 @@ def load(path: Path, threads: int | None) -> Network:
     try:  # on demand, so that this module can be imported where it is absent
         import onnxruntime
     except ImportError as error:
-        raise MissingExtraError("the detector backend 'onnxruntime'", "onnxruntime", "onnxruntime") from error
+        raise MissingExtraError(
+            "the detector backend 'onnxruntime'", "onnxruntime", "onnxruntime", why_broken(error, "onnxruntime")
+        ) from error
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = 3  # errors only; they are raised as well
     settings.inter_op_num_threads = 1

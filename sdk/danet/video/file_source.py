@@ -31,8 +31,9 @@ READ_S = 30.0
 """A file behind an address may take this long for a frame."""
 FINITE_SCHEMES = ("http", "https")
 """A camera or a file may be behind these; other addresses are of streams."""
-ESTIMATED = (".flv", ".m2ts", ".mkv", ".mpeg", ".mpg", ".mts", ".ts", ".webm", ".wmv")
-"""Files of which OpenCV's count is duration times rate, and a longer sound counts in that; others state it."""
+COUNTED = (".3gp", ".avi", ".m4v", ".mov", ".mp4")
+"""Files that state how many frames they have. Of others, playlists and names without a suffix too, OpenCV's count is
+duration times rate, and a longer sound counts in that."""
 
 
 class FileSource:
@@ -174,7 +175,7 @@ class FileSource:
         parts = urlsplit(address)
         if self.frames is None and parts.scheme.lower() not in FINITE_SCHEMES:
             raise SourceError(f"{ends}; a stream that states no length has no end of its own")
-        counted = timeline.steady and not parts.path.lower().endswith(ESTIMATED)
+        counted = timeline.steady and parts.path.lower().endswith(COUNTED)
         if counted and self.frames is not None and count + ATTEMPTS * self.corrupt < self.frames - SHORT:
             raise SourceError(
                 f"{ends}, where {self.frames} frames are stated; was it lost, or is the file cut off or trimmed?"

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -139,7 +139,11 @@ def _address(address: str, live: bool | None, limits: Limits | None) -> Source:
     if parts.scheme.lower() == "file" or live is False:
         _refuse_limits(limits, live, "a video")
     if parts.scheme.lower() == "file":
-        return FileSource(Path(unquote(parts.path)))
+        if parts.netloc.lower() not in ("", "localhost"):
+            raise InputError(f"{without_password(address)}: names a host; a file of this machine is file:///...")
+        from urllib.request import url2pathname  # on demand: it brings all of http
+
+        return FileSource(Path(url2pathname(parts.path)))
     if live is None and parts.scheme.lower() in FINITE_SCHEMES:
         found = FileSource(address)
         if found.frames is not None:  # a camera states none
@@ -163,7 +167,7 @@ def _at(path: Path, fps: float | None) -> Source:
     if path.is_dir():
         return FolderSource(pictures_in(path), rate, str(path))
     if not path.exists() and glob.has_magic(str(path)):
-        return FolderSource(_globbed(str(path)), rate, str(path))
+        return FolderSource(globbed(str(path)), rate, str(path))
     if is_picture(path) and path.is_file():
         return FolderSource([path], rate, str(path))
     if fps is not None:
@@ -171,7 +175,12 @@ def _at(path: Path, fps: float | None) -> Source:
     return FileSource(path)
 
 
-def _globbed(pattern: str) -> list[Path]:
+def globbed(pattern: str) -> list[Path]:
+    """The files whose names fit a pattern, sorted naturally.
+
+    Raises:
+        SourceError: none does.
+    """
     paths = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 -- Path.glob takes no absolute pattern
     files = sorted((path for path in paths if path.is_file()), key=natural_key)
     if not files:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from danet.errors import MissingExtraError
+from danet.errors import MissingExtraError, why_broken
 
 TIME_BASE = Fraction(1, 90000)
 """Seconds; the unit of time stamps, as in MPEG."""
@@ -44,7 +44,7 @@ def _av() -> Any:
     try:
         import av  # optional, and a tenth of a second
     except ImportError as error:
-        raise MissingExtraError("writing H.264 video", "video", "av") from error
+        raise MissingExtraError("writing H.264 video", "video", "av", why_broken(error, "av")) from error
     return av
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from danet.frame import read_picture
 gradio = pytest.importorskip("gradio", reason="the page needs Gradio: pip install 'danet-edge[app]'")
 
 from danet.app.picture import read_data_url
+from danet.app.video import VideoProgress
 
 CHOSEN = ("danet72", "openvino", WHOLE_PICTURE, 0.2, False)
 CLEARED = (None, "", None)
@@ -146,6 +148,25 @@ def test_video(handlers: Any, clip: Path) -> None:
     assert sentence.startswith("12 frames, ")
     assert download.interactive
     assert not Path(video).exists()  # Gradio has had its time for a copy
+
+
+def test_a_video_that_is_stopped(handlers: Any, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What writes ends before its folder goes, which Windows would keep, and before another gets its estimator."""
+    order = []
+
+    def steps(path: Path, folder: Path, *_: Any, **__: Any) -> Iterator[VideoProgress]:
+        try:
+            while True:
+                yield VideoProgress(1, 12, 1.0)
+        finally:
+            order.append(folder.is_dir())
+
+    monkeypatch.setattr("danet.app.handlers.annotate_video", steps)
+    shown = handlers.video(str(clip), *CHOSEN)
+    next(shown)
+    next(shown)
+    shown.close()
+    assert order == [True]
 
 
 def test_backends_of_a_model(handlers: Any) -> None:

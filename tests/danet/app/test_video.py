@@ -65,7 +65,7 @@ def test_a_visitor_who_leaves_early(
     with engines.estimator("danet72", "openvino") as estimator:
         steps = annotate_video(clip, tmp_path, estimator, None, threshold=0.2, boxes=False)
         assert next(steps).frames == 1
-        steps.close()  # type: ignore[attr-defined]
+        steps.close()
     assert [path.name for path in sorted(tmp_path.iterdir())] == [POSES_NAME, VIDEO_NAME]  # closed, nothing beside
 
 

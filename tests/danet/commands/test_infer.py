@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -540,6 +541,32 @@ def test_detector_and_boxes_exclude_each_other(danet: Danet, scene_file: Path) -
     done = danet("infer", "danet72", scene_file, "--detector", "hog", "--boxes", "-")
     assert done.status == 2
     assert "not allowed with argument" in done.err
+
+
+def test_poses_that_cannot_be_kept_are_told_before_any_are_found(
+    danet: Danet, scene_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(infer, "open_estimator", lambda *_: pytest.fail("work was begun"))
+    done = danet("infer", "danet72", scene_file, "--json", tmp_path / "file" / "poses.json")
+    assert done.error() == f"{tmp_path}/file/poses.json: {tmp_path}/file is a file, expected a folder"
+
+
+def test_patterns_that_the_shell_has_left(danet: Danet, tiny_ir: Path, scene_file: Path, tmp_path: Path) -> None:
+    """That of Windows expands none."""
+    for name in ("b10.png", "b9.png", "[1].png"):
+        shutil.copy(scene_file, tmp_path / name)
+    done = danet("infer", tiny_ir, tmp_path / "b*.png", tmp_path / "[1].png", "--json", "-")
+    names = [Path(one["file"]).name for one in json.loads(done.out)["images"]]
+    assert names == ["b9.png", "b10.png", "[1].png"]
+    assert "no file has such a name" in danet("infer", tiny_ir, tmp_path / "c*.png").error()
+
+
+@pytest.mark.parametrize(("option", "value"), [("--threshold", "50"), ("--head", "yolo")])
+def test_values_out_of_range(danet: Danet, scene_file: Path, option: str, value: str) -> None:
+    done = danet("infer", "danet72", scene_file, "--draw", "a.png", "--detector", "a.onnx", option, value)
+    assert done.status == 2
+    assert f"argument {option}" in done.err
 
 
 def test_box_format_is_not_the_detectors(danet: Danet, scene_file: Path) -> None:

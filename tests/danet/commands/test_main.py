@@ -79,6 +79,20 @@ def test_missing_extra_is_named(danet: Danet, tiny_onnx: Path, monkeypatch: pyte
     assert "pip install 'danet-edge[onnxruntime]'" in error
 
 
+def test_a_library_that_is_installed_and_broken(
+    danet: Danet, tiny_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows without the runtime of Visual C++, or built for another NumPy: to install it again does not help."""
+    (tmp_path / "onnxruntime.py").write_text('raise ImportError("DLL load failed:\\n no such module")')
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "onnxruntime"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "danet.backends.onnxruntime_backend", raising=False)
+    error = danet("info", tiny_onnx).error()
+    assert "onnxruntime, which is installed but cannot be loaded (DLL load failed: no such module)" in error
+    assert "pip install" not in error
+
+
 @pytest.mark.parametrize(
     ("arguments", "library", "extra"),
     [

@@ -199,3 +199,9 @@ def test_a_real_search(danet: Danet, tiny_onnx: Path, monkeypatch: pytest.Monkey
     assert (content["situation"]["backend"], content["precision"]) == ("onnxruntime", "fp32")
     assert {row["settings"]["streams"] for row in content["rows"]} == {1}  # ONNX Runtime has none
     assert content["saved"] is None
+
+
+def test_a_backend_that_is_not_measured(danet: Danet) -> None:
+    done = danet("tune", "danet72", "--backend", "null")
+    assert done.status == 2
+    assert "expected one of openvino, onnxruntime, tflite" in done.err

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ from tests.conftest import SHARED, needs_shared
 
 from danet.detectors import opening
 from danet.detectors.base import Detections
+from danet.errors import SourceError
 from danet.scenes.clip import render_clip
 from danet.video.json_lines import JsonLinesWriter
 from danet.video.result import FramePoses
@@ -198,6 +201,30 @@ def test_an_old_file_is_kept_where_nothing_can_be_done(danet: Danet, video: Path
     assert old.read_text() == "precious\n"
 
 
+def test_an_address_longer_than_names_of_files(danet: Danet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signed addresses reach that; what told of it told the password too."""
+
+    def reached(address: object) -> None:
+        raise SourceError("reached")
+
+    monkeypatch.setattr("danet.video.opening.open_source", reached)
+    address = f"rtsp://me:secret@cam/{'a' * 4200}"
+    done = danet("video", "null", address, "--backend", "null", "--detector", "none", "--jsonl", tmp_path / "a")
+    assert done.error() == "reached"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes as POSIX has them")
+def test_a_pipe_whose_reader_goes_away_is_told(danet: Danet, video: Path, tmp_path: Path) -> None:
+    """As stdout's reader is not, who is the user's own shell."""
+    os.mkfifo(tmp_path / "pipe")
+    reader = threading.Thread(target=lambda: (tmp_path / "pipe").open("rb").close())
+    reader.start()
+    done = danet("video", "null", video, "--backend", "null", "--detector", "none", "--jsonl", tmp_path / "pipe")
+    reader.join()
+    assert done.status == 1
+    assert f"danet: error: {tmp_path / 'pipe'}: Broken pipe" in done.err
+
+
 def test_smallest_is_hogs(danet: Danet, video: Path) -> None:
     done = danet("video", "danet72", video, "--detector", "none", "--smallest", 0.1)
     assert done.status == 2
@@ -257,7 +284,11 @@ def test_disk_full_keeps_the_video(danet: Danet, video: Path, tmp_path: Path, mo
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("--detect-every", "0"), ("--frames", "-1"), ("--threshold", "nan"), ("--threads", "0")]
+    ("option", "value"),
+    [
+        *(("--detect-every", "0"), ("--frames", "-1"), ("--threshold", "nan"), ("--threads", "0")),
+        *(("--threshold", "1.5"), ("--smallest", "5"), ("--smallest", "nan"), ("--head", "yolo")),
+    ],
 )
 def test_wrong_use(danet: Danet, video: Path, option: str, value: str) -> None:
     done = danet("video", "danet72", video, option, value)

@@ -190,6 +190,8 @@ def test_a_source_is_given_back() -> None:
         ("rtsp://me:[secret]@h/s", {}, InputError, "rtsp://h/s: an address that cannot be taken apart; percent-encode"),
         ("http://127.0.0.1:1/x.mp4", {}, SourceError, "http://127.0.0.1:1/x.mp4: no video can be opened there"),
         ("file:///none.mp4", {}, SourceError, "/none.mp4: no such file"),
+        ("file://localhost/none%20a.mp4", {}, SourceError, "/none a.mp4: no such file"),
+        ("file://none.mp4", {}, InputError, "file://none.mp4: names a host; a file of this machine is file:///"),
     ],
 )
 def test_what_cannot_be_opened(source: Any, options: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -318,6 +320,14 @@ def test_an_estimated_count_is_no_lost_connection(tmp_path: Path) -> None:
         assert len(list(source)) == 40
         (note,) = source.notes
         assert "it states 60 frames and gives 40" in note
+
+
+def test_an_address_without_a_suffix_states_no_count(tmp_path: Path) -> None:
+    write_cv2(tmp_path / "a.mkv", 40, "mp4v").rename(tmp_path / "get")
+    with served(tmp_path) as place, open_source(f"http://{place}/get?id=3") as source:
+        assert isinstance(source, FileSource)
+        source.frames = 60
+        assert len(list(source)) == 40
 
 
 def test_a_lost_connection_is_no_end(tmp_path: Path) -> None:
