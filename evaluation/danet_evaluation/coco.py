@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -52,10 +53,26 @@ class PictureFile:
     """A picture in a file."""
 
     path: Path
+    size: tuple[int, int] | None = None
+    """(height, width) that the annotations state; None where they state none."""
 
     def read(self) -> NDArray[np.uint8]:
-        """As `read_image`."""
-        return read_image(self.path)
+        """As `read_image`; turned upright by its EXIF tag where the annotations were made on it so.
+
+        Raises:
+            InputError: as `read_image`, or a picture of another size than that of its annotations.
+        """
+        picture = read_image(self.path)
+        if self.size in (None, picture.shape[:2]):
+            return picture
+        if self.size == picture.shape[1::-1]:
+            upright = decode_file(self.path, cv2.IMREAD_COLOR)
+            if self.size == upright.shape[:2]:
+                return upright
+        raise InputError(
+            f"{self.path}: of height and width {picture.shape[:2]}, but its annotations are of {self.size}, so that "
+            "boxes and keypoints lie elsewhere; put the picture there that was annotated, or mend the annotations"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +117,11 @@ class KeypointDataset:
             by_image.setdefault(person.image_id, []).append(person)
         for image_id, persons in by_image.items():
             yield image_id, persons[0].picture, persons
+
+    @property
+    def without_box(self) -> int:
+        """Labelled persons whose box has no area: nobody can crop them, and in recall they count all the same."""
+        return sum(_is_labelled(one) and not is_usable(one) for one in self.content.get("annotations", ()))
 
     def of_images(self, image_ids: Collection[int]) -> KeypointDataset:
         """The part that lies on some pictures, crowds and unlabelled persons of `content` included."""
@@ -202,8 +224,8 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
 
     Pictures that are not there are passed over in the search, since many keep those with persons alone.
 
-    Crowds and persons without a labelled keypoint are left out of `persons`, as the COCO protocol
-    leaves them out of recall, and so are boxes without an area, which nobody can crop; `content`
+    Crowds and persons without a labelled keypoint, or of whom the file has a box alone, are left out of `persons`, as
+    the COCO protocol leaves them out of recall, and so are boxes without an area, which nobody can crop; `content`
     keeps them all. Annotations of other categories are left out of both.
 
     Raises:
@@ -217,16 +239,17 @@ def load_coco(annotation_file: Path, image_folders: list[Path]) -> KeypointDatas
         annotated = dict.fromkeys(one["image_id"] for one in content["annotations"])  # crowds and the unlabelled too
         needed = [names[one] for one in islice(annotated, _MOST_LOOKED_FOR) if one in names]
         folder = _first_with(image_folders, [*needed, *islice(names.values(), 1)])
-        pictures = {image_id: PictureFile(folder / name) for image_id, name in names.items()}
+        sizes = {image["id"]: _size(image) for image in content["images"]}
+        pictures = {image_id: PictureFile(folder / name, sizes[image_id]) for image_id, name in names.items()}
         keypoints, others, bare = _keypoint_names(content.get("categories", []))
         annotations = [
-            one
+            _completed(one, len(keypoints))
             for one in content["annotations"]
             if (category := one.get("category_id")) not in others and (category not in bare or "keypoints" in one)
         ]
         content = {**content, "annotations": annotations}
         persons = tuple(
-            person_of(annotation, pictures[annotation["image_id"]])
+            person_of(annotation, _picture_of(annotation, pictures))
             for annotation in annotations
             if is_usable(annotation)
         )
@@ -248,6 +271,30 @@ def read_json(path: Path) -> Any:
     if len(data) > MAX_ANNOTATION_BYTES:
         raise ValueError(f"more than {MAX_ANNOTATION_BYTES} bytes")
     return json.loads(data.decode("utf-8"))
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width that an image entry states; some tools write 0 or nothing there."""
+    height, width = image.get("height"), image.get("width")
+    if isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0:
+        return height, width
+    return None
+
+
+def _picture_of(annotation: dict[str, Any], pictures: Mapping[int, Picture]) -> Picture:
+    image_id = annotation["image_id"]
+    if image_id not in pictures:
+        raise ValueError(f"annotation {annotation.get('id')}: image_id {image_id!r} is of none of the images")
+    return pictures[image_id]
+
+
+def _completed(annotation: dict[str, Any], keypoints: int) -> dict[str, Any]:
+    """An annotation with what files leave out of persons without labelled keypoints, of whom nothing is read."""
+    given = annotation.get("keypoints")
+    if given and any(given[2::3]):
+        return annotation
+    empty = {} if given else {"keypoints": [0] * 3 * keypoints, "num_keypoints": 0}
+    return {**annotation, **empty, "bbox": annotation["bbox"] or [0, 0, 0, 0]}
 
 
 def _inside(name: str) -> str:
@@ -280,7 +327,7 @@ def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], 
     listing = [category for category in categories if category.get("keypoints")]
     if not listing:
         return COCO_KEYPOINTS, set(), set()
-    spelled = [[*map(_letters, map(str, one["keypoints"]))] for one in listing]  # "Left Eye" is as good
+    spelled = [[*map(_letters, map(str, one["keypoints"]))] for one in listing]  # "Left Eye" and "l eye" are as good
     names = tuple(map(str, listing[0]["keypoints"]))
     for known in (COCO_KEYPOINTS, MPII_KEYPOINTS):
         if spelled[0] == [*map(_letters, known)]:
@@ -291,18 +338,24 @@ def _keypoint_names(categories: list[dict[str, Any]]) -> tuple[tuple[str, ...], 
 
 
 def _letters(name: str) -> str:
-    return "".join(filter(str.isalpha, name.lower()))
+    words = re.sub(r"^([lr])(?=[^a-z])", lambda side: {"l": "left", "r": "right"}[side[1]], name.lower())
+    return "".join(filter(str.isalpha, words))
 
 
 def is_usable(annotation: dict[str, Any]) -> bool:
     """Whether an annotation in COCO's format is one person, not a crowd, with a labelled keypoint and a box to crop."""
+    if not _is_labelled(annotation):
+        return False
+    x, y, width, height = annotation["bbox"]
+    return not (x + width - x < MIN_SIDE or y + height - y < MIN_SIDE)  # as `load_detections` has it; NaN is told later
+
+
+def _is_labelled(annotation: dict[str, Any]) -> bool:
+    """Whether it is one person, not a crowd, with a labelled keypoint."""
     crowd = annotation.get("iscrowd")
     if crowd not in (None, 0, 1):
         raise ValueError(f"annotation {annotation.get('id')}: iscrowd {crowd!r}, expected 0 or 1")
-    x, y, width, height = annotation["bbox"]
-    if crowd or x + width - x < MIN_SIDE or y + height - y < MIN_SIDE:  # as `load_detections` has it
-        return False
-    return any(annotation["keypoints"][2::3])
+    return not crowd and any(annotation["keypoints"][2::3])
 
 
 def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
@@ -320,9 +373,11 @@ def person_of(annotation: dict[str, Any], picture: Picture) -> Person:
     if (np.abs(box) > MAX_COORDINATE).any():
         raise ValueError(f"annotation {annotation['id']}: bbox {annotation['bbox']}, expected within a million pixels")
     visibility = triples[:, 2]
-    # fractions are the scores of a file of results, and would all become 0
-    if (odd := visibility[(np.rint(visibility) != visibility) | (np.abs(visibility) > np.iinfo(np.int8).max)]).size:
-        raise ValueError(f"annotation {annotation['id']}: a visibility of {odd[0]:g}, expected 0, 1 or 2")
+    # fractions are the scores of a file of results, and other numbers have other meanings in other data sets
+    if (odd := visibility[~np.isin(visibility, (0, 1, 2))]).size:
+        raise ValueError(
+            f"annotation {annotation['id']}: a visibility of {odd[0]:g}, expected 0 (not labelled), 1 (hidden) or 2"
+        )
     return Person(
         id=annotation["id"],
         image_id=annotation["image_id"],

@@ -95,6 +95,13 @@ def _run(options: argparse.Namespace) -> int:
     with open_estimator(options, settings=Settings()) as estimator, progress_bar() as bar:
         dataset = _dataset(options, bar)
         _require_coco_keypoints(options.by_visibility, dataset)
+        if detections is None and dataset.without_box:
+            human().print(
+                f"{dataset.name}: {dataset.without_box} labelled persons have boxes without an area, which nobody can "
+                "crop: each counts as one that was not found",
+                markup=False,
+                soft_wrap=True,
+            )
         task = bar.add_task("persons", total=detections.count(dataset.pictures) if detections else len(dataset.persons))
         done = _measure(estimator, dataset, detections, lambda persons: bar.advance(task, persons))
     about = {

@@ -10,9 +10,23 @@ import pytest
 
 from danet.errors import InputError
 from danet.keypoints import COCO_KEYPOINTS, MPII_KEYPOINTS
-from danet_evaluation.coco import load_coco, load_split, read_image
+from danet_evaluation.coco import KeypointDataset, load_coco, load_split, read_image
+from danet_evaluation.keypoint_ap import keypoint_ap
 
 POINTS = np.arange(34).reshape(17, 2)
+
+
+def perfect(dataset: KeypointDataset) -> list[dict[str, Any]]:
+    """Results that are the truth."""
+    return [
+        {
+            "image_id": person.image_id,
+            "category_id": 1,
+            "keypoints": [float(value) for x, y in person.keypoints for value in (x, y, 1)],
+            "score": 0.5,
+        }
+        for person in dataset.persons
+    ]
 
 
 @pytest.mark.parametrize(
@@ -250,14 +264,75 @@ def test_pictures_without_persons_need_not_be_there(write_folder: Any, annotate:
     assert {Path(one.picture.path).parent for one in dataset.persons} == {expected}
 
 
-@pytest.mark.parametrize(("value", "fine"), [(0.9, False), (200, False), (3, True), (-1, True)])
-def test_visibilities(write_folder: Any, annotate: Any, value: float, fine: bool) -> None:
-    """The scores of a file of results would all become 0; other numbers are their makers' affair."""
+@pytest.mark.parametrize("value", [0.9, 200, 3, -1])
+def test_visibilities(write_folder: Any, annotate: Any, value: float) -> None:
+    """The scores of a file of results would all become 0; AI Challenger means "not labelled" by 3, and of -1 the
+    AP is NaN."""
     item = annotate(1, 1, POINTS)
     item["keypoints"][2] = value
-    folder = write_folder([1], [item])
-    if fine:
-        assert load_split(folder, "val").persons[0].visibility[0] == value
-    else:
-        with pytest.raises(InputError, match=f"annotation 1: a visibility of {value}, expected 0, 1 or 2"):
-            load_split(folder, "val")
+    with pytest.raises(InputError, match=rf"annotation 1: a visibility of {value}, expected 0 \(not labelled\), 1"):
+        load_split(write_folder([1], [item]), "val")
+
+
+def test_persons_of_whom_there_is_a_box_alone(write_folder: Any, annotate: Any) -> None:
+    """Beside persons with keypoints they are what tools leave of those who were not annotated."""
+    annotations = [
+        annotate(1, 1, POINTS),
+        annotate(1, 2, POINTS, keypoints=None),
+        annotate(1, 3, POINTS, keypoints=[], iscrowd=1),
+        {key: value for key, value in annotate(1, 4, POINTS).items() if key not in ("keypoints", "num_keypoints")},
+        annotate(1, 5, POINTS, keypoints=[0] * 51, bbox=None),
+    ]
+    dataset = load_split(write_folder([1], annotations, height=[200], width=[150]), "val")
+    assert [person.id for person in dataset.persons] == [1]
+    assert keypoint_ap(dataset, perfect(dataset)).ap == pytest.approx(1.0, abs=1e-9)
+
+
+def test_annotations_of_pictures_that_are_not_listed(write_folder: Any, annotate: Any) -> None:
+    with pytest.raises(InputError, match="annotation 7: image_id 9 is of none of the images"):
+        load_split(write_folder([1], [annotate(9, 7, POINTS)]), "val")
+
+
+def test_labelled_persons_without_a_box_are_counted(write_folder: Any, annotate: Any) -> None:
+    annotations = [annotate(1, 1, POINTS), annotate(1, 2, POINTS, (5, 5, 0, 0)), annotate(1, 3, POINTS, iscrowd=1)]
+    assert load_split(write_folder([1], annotations), "val").without_box == 1
+
+
+def test_mpiis_own_names(write_folder: Any) -> None:
+    names = [name.replace("right_", "r ").replace("left_", "L_").replace("_", " ") for name in MPII_KEYPOINTS]
+    assert (names[0], names[3], names[8]) == ("r ankle", "L hip", "upper neck")
+    folder = write_folder([1], [], categories=[{"id": 1, "keypoints": names}])
+    assert load_split(folder, "val").keypoints == MPII_KEYPOINTS
+
+
+@pytest.mark.parametrize("upright", [False, True])
+def test_a_picture_that_its_annotations_are_of(write_folder: Any, annotate: Any, upright: bool) -> None:
+    """By the size that they state: some tools turn pictures by EXIF before boxes are drawn, COCO's did not."""
+    pillow = pytest.importorskip("PIL.Image")
+    size = (150, 200) if upright else (200, 150)
+    folder = write_folder([1], [annotate(1, 1, POINTS)], height=[size[0]], width=[size[1]])
+    path = folder / "images" / "001.png"
+    lying = np.zeros((200, 150, 3), np.uint8)
+    lying[:100] = 255
+    exif = pillow.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise
+    pillow.fromarray(lying).save(path, exif=exif)
+    (person,) = load_split(folder, "val").persons
+    expected = np.rot90(lying, -1) if upright else lying
+    np.testing.assert_array_equal(person.picture.read(), expected)
+
+
+@pytest.mark.parametrize("size", [(100, 75), (150, 200)])
+def test_a_picture_of_another_size_than_its_annotations(
+    write_folder: Any, annotate: Any, size: tuple[int, int]
+) -> None:
+    folder = write_folder([1], [annotate(1, 1, POINTS)], height=[size[0]], width=[size[1]])
+    (person,) = load_split(folder, "val").persons
+    with pytest.raises(InputError, match=rf"height and width \(200, 150\), but .* of \({size[0]}, {size[1]}\)"):
+        person.picture.read()
+
+
+@pytest.mark.parametrize("stated", [0, None, "200", -1])
+def test_sizes_that_state_nothing(write_folder: Any, annotate: Any, stated: Any) -> None:
+    folder = write_folder([1], [annotate(1, 1, POINTS)], height=[stated], width=[150])
+    assert load_split(folder, "val").persons[0].picture.read().shape == (200, 150, 3)

@@ -149,7 +149,6 @@ def test_no_word_on_crowds_is_no_crowd(write_folder: Any, annotate: Any) -> None
         ({"area": 0, "num_keypoints": 0}, "area 0"),
         ({"iscrowd": 1, "bbox": "wide"}, "bbox 'wide'"),
         ({"iscrowd": 1, "bbox": [0, 0, float("nan"), 1]}, r"bbox \[0, 0, nan, 1\]"),
-        ({"iscrowd": 1, "keypoints": None}, "keypoints are NoneType"),
         ({"iscrowd": 1, "keypoints": [None] * 51}, "None among its keypoints, expected 51 finite numbers"),
         ({"iscrowd": 1, "keypoints": ["x"] * 51}, "'x' among its keypoints"),
         ({"keypoints": [1, 1, 2]}, "keypoints are 3, expected a list of 51"),

@@ -145,6 +145,15 @@ HEAD = 'network = "danet72"\npreset = "paper"\n'
         (MINIMAL + "[augmentation]\ncolor_jitter = -0.1", "color_jitter is -0.1, expected 0 to 1"),
         (MINIMAL + "[augmentation]\nflip_probability = 1.5", "flip_probability is 1.5, expected 0 to 1"),
         (MINIMAL + "[validation]\nkind = 'rendered'\npersons = 0", "persons is 0, expected 1 or more"),
+        (
+            MINIMAL.replace('"rendered"', '"rendered"\npersons = 50'),
+            "persons is 50, expected it left out: it is for [validation] alone",
+        ),
+        (MINIMAL.replace('"rendered"', '"rendered"\ncache = true'), 'expected it left out: it is for kind "coco"'),
+        (MINIMAL + "[validation]\nkind = 'rendered'\nsplit = 'val'", "split is val, expected it left out"),
+        (MINIMAL + "[validation]\nkind = 'rendered'\nweight = 2", "weight is 2.0, expected it left out"),
+        ("muon_learning_rate = 0.1\n" + MINIMAL, 'expected it left out: it is for optimizer = "muon"'),
+        ("pool_scenes = 8\n" + MINIMAL, 'pool_scenes is 8, expected it left out: it is for crops = "device"'),
     ],
 )
 def test_refused(tmp_path: Path, text: str, message: str) -> None:

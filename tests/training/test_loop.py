@@ -867,6 +867,11 @@ def _of_14_keypoints(content: dict[str, Any]) -> None:
         annotation["keypoints"] = annotation["keypoints"][:42]
 
 
+def _of_hidden_keypoints(content: dict[str, Any]) -> None:
+    for annotation in content["annotations"]:
+        annotation["keypoints"][2::3] = [min(value, 1) for value in annotation["keypoints"][2::3]]
+
+
 def _without_area(content: dict[str, Any]) -> None:
     del content["annotations"][0]["area"]
 
@@ -878,6 +883,7 @@ def _without_area(content: dict[str, Any]) -> None:
         ("train", _without_a_picture, "1 of 3 pictures are not there, the first is {folder}/images/lost.png"),
         ("train", _of_an_animal, "3 keypoints (left_eye, nose, tail, ...), persons with 17, expected COCO's 17"),
         ("train", _of_14_keypoints, "persons with 14, expected COCO's 17 (nose, left_eye, right_eye, ...)"),
+        ("train", _of_hidden_keypoints, "no keypoint is visible (v = 2), by which alone the coarse scales learn"),
         ("val", _without_a_picture, "1 of 3 pictures are not there"),
         ("val", _of_an_animal, "3 keypoints (left_eye, nose, tail, ...)"),
         ("val", _without_area, "annotation 1: area None"),

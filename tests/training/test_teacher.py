@@ -85,6 +85,8 @@ def test_teachers_that_cannot_teach(checkpoint: Path) -> None:
         HeatmapTeacher(Teacher(str(checkpoint)), other)
     with pytest.raises(InputError, match="crops of 128x96, expected the aspect of the student's 64x64"):
         HeatmapTeacher(Teacher(str(checkpoint)), replace(spec, input_size=(64, 64)))
+    with pytest.raises(InputError, match="crops of 128x96, expected the aspect of the student's 96x96"):
+        open_teacher(Teacher(str(checkpoint)), spec, [(96, 96), spec.input_size])  # of an earlier phase
     shifted = replace(spec, decoder=replace(spec.decoder, flip_shift=1))
     with pytest.raises(InputError, match=r"cells elsewhere \(flip_shift 0\), expected 1 as the student's"):
         HeatmapTeacher(Teacher(str(checkpoint)), shifted)

@@ -214,10 +214,33 @@ def _ranges(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
         rendered = any(source.kind == "rendered" for source in config.sources)
         repeatable = not (config.deterministic and rendered)
         yield "deterministic", config.deterministic, repeatable, 'false with crops = "device" and rendered scenes'
+    yield from _without_effect(config)
     for name in ("warmup_samples", "workers", "validate_every"):
         yield name, getattr(config, name), getattr(config, name) >= 0, "0 or more"
     yield "seed", config.seed, 0 <= config.seed < 1 << 63, "0 to 2^63 - 1"
     yield "ema_decay", config.ema_decay, 0 <= config.ema_decay < 1, "0 to below 1"
+
+
+def _without_effect(config: TrainConfig) -> Iterator[tuple[str, object, bool, str]]:
+    """Entries that nothing would be done with, where they are given."""
+    idle: list[tuple[Any, tuple[str, ...], str]] = []
+    for source in config.sources:
+        idle.append((source, ("persons",), "it is for [validation] alone"))
+        if source.kind == "rendered":
+            idle.append((source, ("folder", "split", "cache"), 'it is for kind "coco"'))
+    if (validation := config.validation) is not None:
+        idle.append((validation, ("weight", "cache", "taught"), "it is for [[sources]] alone"))
+        of_others = ("persons",) if validation.kind == "coco" else ("folder", "split")
+        idle.append((validation, of_others, f'kind "{validation.kind}" has none'))
+    if config.optimizer == "adam":
+        idle.append((config, ("muon_learning_rate", "muon_weight_decay"), 'it is for optimizer = "muon"'))
+    if config.crops == "workers":
+        idle.append((config, ("pool_scenes",), 'it is for crops = "device"'))
+    defaults = {(kind, entry.name): entry.default for kind in (Source, TrainConfig) for entry in fields(kind)}
+    for table, names, why in idle:
+        for name in names:
+            value, default = getattr(table, name), defaults[type(table), name]
+            yield name, value, value == default, f"it left out: {why}"
 
 
 _WIDTHS = "0.01 to 10000 pixels"

@@ -33,14 +33,22 @@ Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 teacher adds its heatmaps, (N,) bool."""
 
 
+VISIBLE = 2
+
+
 def load_source(source: Source) -> KeypointDataset:
     """The data set of a "coco" source, without its `content`, which for COCO's train2017 is gigabytes.
 
     Raises:
-        InputError: no annotations that can be read, or as `refuse_unfit`.
+        InputError: no annotations that can be read, none that is visible, or as `refuse_unfit`.
     """
     dataset = load_split(Path(source.folder), source.split or "train")
     refuse_unfit(dataset)
+    if not any((person.visibility == VISIBLE).any() for person in dataset.persons):
+        raise InputError(
+            f"{dataset.annotation_file}: no keypoint is visible (v = 2), by which alone the coarse scales learn; write "
+            "2 for labelled keypoints in sight, for all where that is not known"
+        )
     return replace(dataset, content={})
 
 

@@ -83,7 +83,7 @@ class Trainer:
         self.optimizers = Optimizers(self.model, config)
         self.samples_seen = 0
         self.normalise = Normalise(spec).to(device)
-        self.teacher = open_teacher(config.teacher, spec)
+        self.teacher = open_teacher(config.teacher, spec, [phase.input_size for phase in config.phases])
 
     def set_training_mode(self) -> None:
         """Of the model; its batch norms and other modules stay in evaluation mode where the config freezes them."""

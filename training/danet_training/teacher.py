@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -27,17 +28,18 @@ class HeatmapTeacher:
     Args:
         config: the file, and what of its heatmaps the spec does not tell.
         student: keypoints must be the same; the crop recipe is the student's.
+        sizes: (height, width) of crops that the student is trained on, beside that of its spec.
 
     Raises:
         InputError: other keypoints, another stride, other places of the cells or another aspect than the student's.
         ModelFileError, ModelSpecError, MissingExtraError: as PoseEstimator.
     """
 
-    def __init__(self, config: Teacher, student: ModelSpec) -> None:
+    def __init__(self, config: Teacher, student: ModelSpec, sizes: Iterable[tuple[int, int]] = ()) -> None:
         self.config = config
         self.estimator = PoseEstimator(config.model, batch_size=_BATCH, settings=Settings())
         spec = self.estimator.spec
-        if wrong := _unlike(spec, student):
+        if wrong := _unlike(spec, student, [student.input_size, *sizes]):
             self.estimator.close()
             raise InputError(f"teacher {config.model} has {wrong}")
 
@@ -60,7 +62,7 @@ class HeatmapTeacher:
         return SoftTargets(heatmaps, taught, sigma, self.config.unlabelled_weight, self.config.labelled_share)
 
 
-def _unlike(teacher: ModelSpec, student: ModelSpec) -> str | None:
+def _unlike(teacher: ModelSpec, student: ModelSpec, sizes: Iterable[tuple[int, int]]) -> str | None:
     """What of a teacher's heatmaps would not lie on the student's, and what was expected."""
     if teacher.keypoints != student.keypoints or teacher.stride != STRIDE:
         return (
@@ -72,9 +74,10 @@ def _unlike(teacher: ModelSpec, student: ModelSpec) -> str | None:
             f"its cells elsewhere (flip_shift {teacher.decoder.flip_shift}), expected {student.decoder.flip_shift} as "
             "the student's; danet_benchmarks.foreign.wrap_foreign writes a file whose cells are centred"
         )
-    (height, width), (its_height, its_width) = student.input_size, teacher.input_size
-    if height * its_width != width * its_height:
-        return f"crops of {its_height}x{its_width}, expected the aspect of the student's {height}x{width}"
+    its_height, its_width = teacher.input_size
+    for height, width in sizes:
+        if height * its_width != width * its_height:
+            return f"crops of {its_height}x{its_width}, expected the aspect of the student's {height}x{width}"
     return None
 
 
@@ -98,10 +101,12 @@ def resampled(heatmaps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(heatmaps, size, mode="bilinear", antialias=True)
 
 
-def open_teacher(config: Teacher | None, student: ModelSpec) -> HeatmapTeacher | None:
+def open_teacher(
+    config: Teacher | None, student: ModelSpec, sizes: Iterable[tuple[int, int]] = ()
+) -> HeatmapTeacher | None:
     """The teacher of a run, or None. Raises what HeatmapTeacher does, and InputError for a missing file."""
     if config is None:
         return None
     if Path(config.model).suffix and not Path(config.model).is_file():
         raise InputError(f"teacher {config.model}: no such file")
-    return HeatmapTeacher(config, student)
+    return HeatmapTeacher(config, student, sizes)
