@@ -116,6 +116,11 @@ class FrameSpeed:
     latencies_ms: tuple[float, ...]
     """Of single frames, for the plots; at most 1,000, evenly taken."""
 
+    def tail_ms(self, percent: Literal[95, 99]) -> float | None:
+        """The p95 or p99; None where so few frames were timed that none need lie beyond it (20, and 100)."""
+        beyond = len(self.latencies_ms) * (100 - percent) >= 100
+        return (self.p95_ms if percent == 95 else self.p99_ms) if beyond else None
+
 
 @dataclass(frozen=True)
 class Stages:

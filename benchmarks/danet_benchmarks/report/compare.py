@@ -180,9 +180,11 @@ def _speed(case: Case, metric: str, old: Spread, new: Spread, drift: Drift) -> C
 def _once(case: Case, old: Speed, new: Speed) -> Iterator[Change]:
     before = {one.persons: one for one in old.end_to_end}
     pairs = [
-        (f"p95 ms, {persons(one.persons)}", before[one.persons].p95_ms, one.p95_ms)
+        (f"p95 ms, {persons(one.persons)}", first, second)
         for one in new.end_to_end
         if one.persons in before
+        and (first := before[one.persons].tail_ms(95)) is not None
+        and (second := one.tail_ms(95)) is not None
     ]
     pairs += [
         ("load s", old.load_s, new.load_s),

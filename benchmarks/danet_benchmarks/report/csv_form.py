@@ -40,7 +40,10 @@ def _speed(row: Row, counts: list[int]) -> dict[str, Any]:
     for count in counts:
         timed = frame_speed(row, count)
         line |= _spread(f"pps_{count}_per_frame", timed.pps if timed else None)
-        line |= {f"{name}_{count}_per_frame": getattr(timed, name, None) for name in ("p50_ms", "p95_ms", "p99_ms")}
+        tails = (timed.p50_ms, timed.tail_ms(95), timed.tail_ms(99)) if timed else (None, None, None)
+        line |= {
+            f"{name}_ms_{count}_per_frame": value for name, value in zip(("p50", "p95", "p99"), tails, strict=True)
+        }
     stages = speed.stages if speed else None
     line |= {name: getattr(stages, name, None) for name in ("crop_ms", "network_ms", "decode_ms")}
     once = ("load_s", "first_inference_s", "peak_rss_mib", "cpu_s_per_person", "share_of_peak")

@@ -60,8 +60,9 @@ def _draw(rows: list[tuple[str, list[FrameSpeed]]]) -> Figure:
 
 def _draw_box(axes: Axes, place: float, height: float, timed: FrameSpeed, color: str) -> None:
     low, q1, middle, q3, high, highest = np.percentile(timed.latencies_ms, (5, 25, 50, 75, 95, 99))
+    beyond = [] if timed.tail_ms(99) is None else [highest]
     statistics: dict[str, Any] = {
-        "whislo": low, "q1": q1, "med": middle, "q3": q3, "whishi": high, "fliers": [highest],
+        "whislo": low, "q1": q1, "med": middle, "q3": q3, "whishi": high, "fliers": beyond,
     }  # fmt: skip
     line = {"color": color, "linewidth": 1.0}
     axes.bxp(

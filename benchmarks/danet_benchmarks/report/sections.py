@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from danet_benchmarks.report.formatting import NONE, duration, figure, persons, points, points_less, with_spread
 from danet_benchmarks.report.section import CASE, MODEL, Column, Part, Section, facts_of, section_of
-from danet_benchmarks.results import Accuracy, FrameSpeed, Report, Row, Speed
+from danet_benchmarks.results import Accuracy, FrameSpeed, Report, Row, Speed, Spread
 
 KINDS = {"danet": "DANet", "rival": "random weights", "foreign": "given file"}
 
@@ -65,6 +65,7 @@ def _speed(report: Report) -> Section:
         *CASE,
         (Column("arithmetic", rank=4, right=False), _of_speed(lambda speed: speed.effective_precision)),
         (Column("network"), _of_speed(lambda speed: with_spread(speed.network_pps))),
+        (Column("first\n: it", rank=5), _first_to(_timed(report))),
         *(
             (Column(persons(count), rank), _of_frames(count, lambda timed: with_spread(timed.pps)))
             for count, rank in _ranked(person_counts(report))
@@ -74,14 +75,31 @@ def _speed(report: Report) -> Section:
     caption = (
         f"Medians of {report.rounds} rounds; in brackets the spread of the rounds, (highest - lowest) / median. "
         f"network: crops ready; N persons: from a {width}x{height} frame and its boxes to keypoints. "
+        "first : it: the first row's network speed to this one's, the median of the rounds' ratios. "
         "paper: Fig. 1b, on eight cores of a Xeon Gold. b: batch, t: threads, s: calls in flight (network only)."
     )
     return section_of("Speed, persons per second", _timed(report), parts, caption)
 
 
+def _first_to(rows: list[Row]) -> Callable[[Row], str]:
+    """How much faster the first row's network is: interleaved rounds are compared one by one, not by their medians."""
+
+    def text(row: Row) -> str:
+        first, speed = rows[0].speed, row.speed
+        if row is rows[0] or first is None or speed is None:
+            return NONE
+        pairs = (first.network_pps.rounds, speed.network_pps.rounds)
+        if len(pairs[0]) != len(pairs[1]) or not all(pairs[1]):
+            return NONE
+        return with_spread(Spread(tuple(one / other for one, other in zip(*pairs, strict=True))))
+
+    return text
+
+
 def _latency(report: Report) -> Section:
     def percentiles(timed: FrameSpeed) -> str:
-        return " / ".join(figure(value) for value in (timed.p50_ms, timed.p95_ms, timed.p99_ms))
+        tails = (NONE if value is None else figure(value) for value in (timed.tail_ms(95), timed.tail_ms(99)))
+        return " / ".join((figure(timed.p50_ms), *tails))
 
     parts = [
         *CASE,
@@ -90,7 +108,10 @@ def _latency(report: Report) -> Section:
             for count, rank in _ranked(person_counts(report))
         ),
     ]
-    caption = "p50 / p95 / p99 over all rounds: half, 95 % and 99 % of the frames took at most this long."
+    caption = (
+        "p50 / p95 / p99 over all rounds: half, 95 % and 99 % of the frames took at most this long; "
+        f"{NONE} of fewer than 20 and 100 frames, which tell nothing of them."
+    )
     return section_of("Latency of a frame, milliseconds", _timed(report), parts, caption)
 
 
