@@ -30,15 +30,20 @@ MODULES = {
     "danet.detectors.base": ("CallableDetector", "as_detector"),
     "danet.detectors.hog_detector": ("HogDetector",),
     "danet.detectors.onnx_detector": ("OnnxDetector",),
+    "danet.embedded": ("PORTRAIT", "PORTRAIT_BOX"),
     "danet.files": ("write_beside",),
     "danet.frame": ("read_picture",),
     "danet.scenes.clip": ("render_clip",),
     "danet.tuning.settings": ("Settings",),
     "danet.video.capture_thread": ("Limits",),
+    "danet.video.folder_source": ("is_picture", "pictures_in"),
     "danet.video.frame": ("Frame", "Source"),
+    "danet.video.latest_reader": ("LatestFrameReader",),
     "danet.video.result": ("FramePoses",),
     "danet.video.video_writer": ("VideoWriter",),
     "danet.video.json_lines": ("JsonLinesWriter",),
+    "danet_benchmarks.foreign": ("ForeignModel", "wrap_foreign"),
+    "danet_network.checkpoint": ("load_checkpoint", "save_checkpoint"),
 }
 """Public names beside those of `danet` itself: what its functions take and give, and what docs and examples import."""
 
@@ -66,13 +71,16 @@ def _module_names() -> Iterator[str]:
     for module, names in MODULES.items():
         try:
             found = importlib.import_module(module)
-        except errors.MissingExtraError:
+        except (errors.MissingExtraError, ModuleNotFoundError):
             continue
         for name in names:
             yield from _name(getattr(found, name), f"{module}.{name}")
 
 
 def _name(value: Any, name: str) -> Iterator[str]:
+    if not callable(value):
+        yield f"{name}: {'Path' if isinstance(value, Path) else type(value).__name__}"
+        return
     if not inspect.isclass(value):
         yield f"{name}{_signature(value)}"
         return
@@ -98,9 +106,13 @@ def _default(one: Any) -> str:
 _SPECIAL = ("__enter__", "__exit__", "__iter__", "__len__", "__getitem__", "__call__")
 
 
+_CALLED_BACK = ("arrived", "connected", "ended", "failed")
+"""Of LatestFrameReader: its thread's affair, and no user's."""
+
+
 def _members(value: type) -> Iterator[str]:
     for name, member in sorted(vars(value).items()):
-        if name.startswith("_") and name not in _SPECIAL:
+        if (name.startswith("_") and name not in _SPECIAL) or name in _CALLED_BACK:
             continue
         if isinstance(member, property | cached_property):
             getter = member.fget if isinstance(member, property) else member.func

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if isinstance(error, ImportError) and _NO_LIBRARY in str(error):
                 return _fail(
                     f"a library of the system is missing ({last_line(error)}); OpenCV needs Debian's libgl1 and "
-                    "libglib2.0-0, or opencv-python-headless in the place of opencv-python"
+                    "libglib2.0-0, or opencv-python-headless below 5 in the place of opencv-python"
                 )
             raise
         why = last_line(error) if str(error).strip() else "none left"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from contextlib import ExitStack, suppress
+from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,7 @@ from danet.video.json_lines import JsonLinesWriter
 from danet.video.result import FramePoses
 from danet.video.video_writer import VideoWriter
 
+_HEADLESS = ("opencv-python-headless", "opencv-contrib-python-headless")
 WINDOW = "danet video (q ends)"
 LIVE_FPS = 25.0
 """Of a written file whose source states none; its time stamps are true where the writer can have them."""
@@ -69,7 +71,8 @@ class VideoOutputs:
             pressed = cv2.waitKey(1) & 0xFF
             closed = cv2.getWindowProperty(WINDOW, cv2.WND_PROP_VISIBLE) < 1
         except cv2.error as error:
-            raise InputError(f"--show: OpenCV cannot open a window here ({error.err}); leave it out") from error
+            why = "".join(f"; {name}, which is installed, has none" for name in _HEADLESS if _is_installed(name))
+            raise InputError(f"--show: OpenCV cannot open a window here ({error.err}{why}); leave it out") from error
         self.closed_by_user = closed or pressed in (ord("q"), 27)
 
     @property
@@ -92,3 +95,11 @@ class VideoOutputs:
         if self._show:
             with suppress(cv2.error):  # of a build without windows, which `_shown` has told of
                 cv2.destroyAllWindows()
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return False
+    return True

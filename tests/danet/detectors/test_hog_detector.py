@@ -174,3 +174,10 @@ def test_windows_and_margins_are_opencvs(
                 np.testing.assert_allclose(scored, np.reshape(margins, -1), rtol=1e-6)
     finally:
         cv2.setNumThreads(before)
+
+
+def test_an_opencv_without_the_detector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 5 is, which `pip install opencv-python-headless` brings."""
+    monkeypatch.delattr(cv2, "HOGDescriptor")
+    with pytest.raises(DetectorError, match=r"has no HOG people detector, expected 4\.x; install opencv-python"):
+        HogDetector()
