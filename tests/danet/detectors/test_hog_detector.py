@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from danet.detectors.base import Detector
 from danet.detectors.hog_detector import HogDetector, far_view, margin_of, near_view, persons_in, scores_of
-from danet.errors import InputError
+from danet.errors import DetectorError, InputError
 from danet.scenes.scene import render_scene
 
 from .conftest import iou, matched
