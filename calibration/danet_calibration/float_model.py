@@ -94,7 +94,8 @@ def _copied(path: Path, scratch: Path) -> Path:
     """A copy of a model's files in `scratch`, under the same names."""
     scratch.mkdir(parents=True, exist_ok=True)
     for part in model_files(path):
-        shutil.copyfile(part, scratch / part.name)
+        with part.open("rb") as source, (scratch / part.name).open("wb") as target:
+            shutil.copyfileobj(source, target)  # by copyfile a full disk is an error of the file that is read
     return scratch / path.name
 
 

@@ -124,14 +124,16 @@ def quantize(request: Request, watch: Watch, told: Callable[[str], Told]) -> Rep
                 outcomes.append(
                     quantize_gated(job, job.fitting(request.strategy), targets[name], _words(request, data), told(name))
                 )
-                if request.sensitivity is not None:
-                    report_sensitivity(job, job.fitting(request.strategy), request.sensitivity)
-            except BudgetSpentError:  # what was measured is kept for a rerun
-                unfinished = True
             except DanetError as error:
                 if len(opened) == 1:
                     raise
                 outcomes.append(Outcome(name, None, str(error), (), ()))  # the report tells of the other formats
+                continue
+            if request.sensitivity is not None:
+                try:
+                    report_sensitivity(job, job.fitting(request.strategy), request.sensitivity)
+                except BudgetSpentError:  # what was measured is kept for a rerun
+                    unfinished = True
     return Report(
         request,
         tuple(outcomes),

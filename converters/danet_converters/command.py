@@ -163,7 +163,8 @@ def _export(options: argparse.Namespace, checkpoint: Path, targets: list[Target]
 
     console = human()
     with progress_bar() as bar:
-        files = export_all(checkpoint, targets, options.out, options.name, options.decoder, options.box_padding)
+        asked = options.name, options.decoder, options.box_padding
+        files = export_all(checkpoint, targets, options.out, *asked, options.checkpoint)
         for done in bar.track(files, total=len(targets), description="files"):
             parity = done.parity
             console.print(

@@ -126,8 +126,18 @@ def export_all(
     name: str | None = None,
     decoder: Refinement | None = None,
     box_padding: float | None = None,
+    given: Path | None = None,
 ) -> Iterator[Exported]:
     """`export` for several targets, one after the other; files of one graph are made from one tracing of the network.
+
+    Args:
+        checkpoint: as `export`'s.
+        targets: formats and precisions.
+        folder: as `export`'s.
+        name: the same.
+        decoder: the same.
+        box_padding: the same.
+        given: what the checkpoint was made from, which is not written over either.
 
     Raises:
         ModelFileError, ModelSpecError, InputError, ParityError: as `export`; the files of the targets before stay.
@@ -136,7 +146,7 @@ def export_all(
     for target in targets:  # before any of them is written: a checkpoint may be a .bin, as an IR's weights are
         path = _path(spec, target, folder, name)
         for suffix in target.suffixes:
-            refuse_over(path.with_suffix(suffix), [checkpoint])
+            refuse_over(path.with_suffix(suffix), [checkpoint, given])
     spec = _as_asked(spec, decoder, box_padding)
     forms: dict[Rewrites, DeployedNetwork] = {}
     for target in targets:

@@ -120,7 +120,7 @@ class KeypointDataset:
 
     @property
     def without_box(self) -> int:
-        """Labelled persons whose box has no area: nobody can crop them, and in recall they count all the same."""
+        """Labelled persons whose box has no area: nobody can crop them, and for AP they count all the same."""
         return sum(_is_labelled(one) and not is_usable(one) for one in self.content.get("annotations", ()))
 
     def of_images(self, image_ids: Collection[int]) -> KeypointDataset:
@@ -293,8 +293,9 @@ def _completed(annotation: dict[str, Any], keypoints: int) -> dict[str, Any]:
     given = annotation.get("keypoints")
     if given and any(given[2::3]):
         return annotation
-    empty = {} if given else {"keypoints": [0] * 3 * keypoints, "num_keypoints": 0}
-    return {**annotation, **empty, "bbox": annotation["bbox"] or [0, 0, 0, 0]}
+    box = annotation["bbox"] or [0, 0, 0, 0]
+    empty = {} if given else {"keypoints": [0] * 3 * keypoints, "num_keypoints": 0, "area": box[2] * box[3]}
+    return {**empty, **{key: value for key, value in annotation.items() if value or key not in empty}, "bbox": box}
 
 
 def _inside(name: str) -> str:

@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
     with open_estimator(options, settings=Settings()) as estimator, progress_bar() as bar:
         dataset = _dataset(options, bar)
         _require_coco_keypoints(options.by_visibility, dataset)
-        if detections is None and dataset.without_box:
+        if detections is None and dataset.without_box and dataset.keypoints != MPII_KEYPOINTS:
             human().print(
                 f"{dataset.name}: {dataset.without_box} labelled persons have boxes without an area, which nobody can "
                 "crop: each counts as one that was not found",

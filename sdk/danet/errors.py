@@ -68,7 +68,10 @@ class MissingExtraError(DanetError, ImportError):
 
 
 def why_broken(error: Exception, module: str) -> str:
-    """What an import of `module` that failed says of an installed library; empty where there is none of that name."""
-    if isinstance(error, ModuleNotFoundError) and error.name is not None and error.name.split(".")[0] == module:
+    """What an import of `module` that failed says of an installed library; empty where there is none of that name.
+
+    One that lacks a part of its own, as a wheel of another Python does, is installed.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name == module:
         return ""
     return " ".join(str(error).split()) or type(error).__name__

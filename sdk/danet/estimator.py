@@ -6,7 +6,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -23,6 +22,7 @@ from danet.decode import average_flipped, decode
 from danet.errors import BackendError, InputError
 from danet.forked import keep_in_children
 from danet.frame import BoxFormat, as_bgr, as_boxes, outside
+from danet.frames import FrameAndBoxes, frame_and_boxes, iterated, kept
 from danet.in_flight import in_flight
 from danet.model_spec import ModelSpec, Precision, Refinement, checked_padding
 from danet.opencv_threads import set_opencv_threads
@@ -39,8 +39,6 @@ Each stream beyond the first is one frame more."""
 
 BATCHES_AT_HAND = 8
 """Full batches whose crops and heatmaps are in memory at once, so that a crowd takes time and not gigabytes."""
-
-FrameAndBoxes = tuple[Any, Any]
 
 
 class PoseEstimator:
@@ -157,9 +155,9 @@ class PoseEstimator:
 
         All frames are taken before the first is worked on: each is an array of its own, no buffer that is used again.
         """
-        _refuse_single(frames)
+        given = iterated(frames)
         with in_flight():
-            return self._infer([_pair(one) for one in frames], self._still_open().do)
+            return self._infer([frame_and_boxes(one) for one in given], self._still_open().do)
 
     def _infer(self, frames: Sequence[FrameAndBoxes], do: Callable[[int, Work], None]) -> list[Poses]:
         pictures = [as_bgr(frame) for frame, _ in frames]
@@ -295,8 +293,7 @@ class PoseEstimator:
         Raises:
             InputError: `frames` is no iterable; others in their turn.
         """
-        _refuse_single(frames)
-        return self._streamed(iter(frames))
+        return self._streamed(iterated(frames))
 
     def _streamed(self, source: Iterator[FrameAndBoxes]) -> Iterator[Poses]:
         failure: Exception | None = None
@@ -306,13 +303,13 @@ class PoseEstimator:
             try:
                 while True:
                     try:
-                        frame, boxes = _pair(next(source))
+                        frame, boxes = frame_and_boxes(next(source))
                     except StopIteration:
                         break
                     except Exception as error:
                         failure = error
                         break
-                    work = partial(self._infer_streamed, _kept(frame), _kept(boxes))
+                    work = partial(self._infer_streamed, kept(frame), kept(boxes))
                     try:
                         pending.append(pool.submit(work))
                     except RuntimeError:  # no thread may be started any more: the program ends, or the system has none
@@ -363,29 +360,6 @@ def _expect_type(name: str, value: object, kind: type | UnionType) -> None:
     if not isinstance(value, kind):
         expected = kind.__name__ if isinstance(kind, type) else str(kind)
         raise InputError(f"{name} of type {type(value).__name__}, expected {expected}")
-
-
-def _refuse_single(frames: Any) -> None:
-    """Raise InputError where what `infer_batch` and `stream` are given has no frames in it."""
-    if not isinstance(frames, Iterable):
-        raise InputError(f"frames of type {type(frames).__name__}, expected pairs (frame, boxes)")
-
-
-def _pair(given: Any) -> FrameAndBoxes:
-    """What `infer_batch` and `stream` are given for one frame."""
-    if isinstance(given, tuple | list) and len(given) == 2:
-        return given[0], given[1]
-    what = f"shape {given.shape}" if isinstance(given, np.ndarray) else f"type {type(given).__name__}"
-    raise InputError(f"a frame of {what} without boxes, expected pairs (frame, boxes); boxes of None: the whole frame")
-
-
-def _kept(given: Any) -> Any:
-    """What stays as it is when the caller writes the next frame into the same array, buffer or list."""
-    if given is None or hasattr(given, "getbands"):  # a picture of Pillow is refused in its turn
-        return given
-    with suppress(Exception):  # so is what no array can be made of
-        return np.asarray(given).copy()  # PyTorch's __array__ knows no `copy`, of which np.array warns
-    return given
 
 
 def _done(work: Callable[[], Poses]) -> Future[Poses]:

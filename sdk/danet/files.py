@@ -53,7 +53,7 @@ def write_beside(path: Path) -> Iterator[Path]:
             temporary = Path(folder) / path.name
             yield temporary
             # appended: /dev/stdout may be a file that others have written to
-            with temporary.open("rb") as source, path.open("ab", buffering=0) as target:
+            with _named(path), temporary.open("rb") as source, path.open("ab", buffering=0) as target:
                 shutil.copyfileobj(source, target)
         return
     with scratch_beside(path) as scratch:
@@ -181,12 +181,15 @@ def refuse_unwritable(path: Path) -> None:
     refuse_folder(path)
     if is_pipe_or_device(path):
         return
-    folder = next(one for one in path.absolute().parents if os.path.lexists(one))
+    folder = next((one for one in path.absolute().parents if os.path.lexists(one)), None)
+    if folder is None:  # a drive, or another machine's share, that is not there
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
     try:
-        with tempfile.TemporaryFile(dir=folder):  # a try: permissions do not tell of read-only disks
-            pass
+        made = _new_folder(folder, f".{path.name[:NAME_LENGTH]}.")  # a try: permissions do not tell of read-only disks
     except OSError as error:
         raise OSError(error.errno, _reason(error, path), str(path)) from error
+    with contextlib.suppress(OSError):  # taken for abandoned by another writer
+        made.rmdir()
 
 
 @contextlib.contextmanager

@@ -110,8 +110,7 @@ def _load(model: str | os.PathLike[str], backend: str | Backend | None, options:
             raise BackendError(
                 f"backend of type {type(backend).__name__}, expected a name or an object with run and close"
             )
-        own_sizes = getattr(backend, "batch_sizes", None)  # `open_tflite` gives one that knows its file's
-        return LoadedModel(backend, None, options.precision or "the backend's own", batch_sizes=own_sizes)
+        return LoadedModel(backend, None, options.precision or "the backend's own", batch_sizes=_own_sizes(backend))
     loaded = load_model(model_path(model, backend), backend, options)
     if loaded.batch_sizes and loaded.batch_sizes[-1] > MAX_BATCH:
         loaded.backend.close()
@@ -120,6 +119,16 @@ def _load(model: str | os.PathLike[str], backend: str | Backend | None, options:
             "it with a smaller or a free batch"
         )
     return loaded
+
+
+def _own_sizes(backend: Backend) -> tuple[int, ...] | None:
+    """The batch sizes that a backend made beforehand takes, as that of `open_tflite` says; None: any."""
+    sizes = getattr(backend, "batch_sizes", None)
+    if not (isinstance(sizes, tuple) and sizes and all(type(one) is int for one in sizes)):
+        return None
+    if not 1 <= min(sizes) <= max(sizes) <= MAX_BATCH:
+        raise BackendError(f"a backend of batch_sizes {sizes}, expected 1 to {MAX_BATCH}")
+    return tuple(sorted(sizes))
 
 
 def model_path(model: str | os.PathLike[str], backend: str | None = None) -> Path:

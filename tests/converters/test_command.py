@@ -110,6 +110,18 @@ def test_other_weights_are_taken_if_asked_for(
     assert not checkpoint.exists()  # a copy that ended with the command
 
 
+def test_the_checkpoint_is_not_written_over_by_chosen_weights(
+    danet: Danet, tiny_network: DANet, tiny_config: DANetConfig, tmp_path: Path
+) -> None:
+    """Which are converted from a copy of them."""
+    path = tmp_path / "tiny.bin"
+    content = {"config": tiny_config.to_dict(), "spec": ModelSpec("tiny").to_json()}
+    torch.save({**content, "model": tiny_network.state_dict(), "ema": tiny_network.state_dict()}, path)
+    before = path.read_bytes()
+    assert "tiny.bin is read" in danet("convert", path, "--weights", "model", "--out", tmp_path).error()
+    assert path.read_bytes() == before
+
+
 def test_weights_that_are_not_there(
     danet: Danet, saved: Callable[..., Path], tiny_network: DANet, exported: Loaded
 ) -> None:

@@ -23,7 +23,8 @@ from danet.backends.base import LoadedModel
 from danet.crop import crop_persons
 from danet.decode import decode
 from danet.errors import BackendError, InputError, ModelFileError, ModelSpecError
-from danet.estimator import LOOKAHEAD, PoseEstimator, _kept
+from danet.estimator import LOOKAHEAD, PoseEstimator
+from danet.frames import kept
 from danet.model_spec import DecoderSpec, ModelSpec
 from danet.poses import Poses
 from danet.tuning.settings import Settings
@@ -217,7 +218,7 @@ def test_a_refused_spec_closes_the_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_the_order_of_boxes_is_kept(flip_test: bool) -> None:
+def test_the_order_of_boxes_iskept(flip_test: bool) -> None:
     order = [2, 0, 1, 0]
     poses = estimator_of(flip_test=flip_test).infer(FRAME, [boxes_of(PERSONS)[index] for index in order])
     assert_spots(poses, [PERSONS[index] for index in order])
@@ -427,6 +428,27 @@ def test_a_crowd_is_worked_on_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None
         same(poses, estimator_of().infer(FRAME, boxes[:13] if persons == 13 else boxes[13:]))
 
 
+def test_frames_of_a_sequence_by_index_alone() -> None:
+    """As `torch.utils.data.Dataset` is one."""
+
+    class Frames:
+        def __getitem__(self, index: int) -> tuple[Any, Any]:
+            if index == 2:
+                raise IndexError
+            return FRAME, boxes_of(PERSONS)
+
+    estimator = estimator_of()
+    for found in (estimator.infer_batch(Frames()), list(estimator.stream(Frames()))):  # type: ignore[arg-type]
+        assert [len(poses) for poses in found] == [3, 3]
+
+
+@pytest.mark.parametrize("sizes", [8, [4], "4", (1.5,)])
+def test_batch_sizes_that_are_none(sizes: Any) -> None:
+    backend = SpotBackend()
+    backend.batch_sizes = sizes  # type: ignore[attr-defined]
+    assert len(estimator_of(backend).infer(FRAME, boxes_of(PERSONS))) == 3
+
+
 def test_no_frames_at_all() -> None:
     estimator = estimator_of()
     for call in (estimator.infer_batch, estimator.stream):
@@ -565,19 +587,19 @@ def test_what_a_stream_keeps_is_its_own() -> None:
     boxes = [[1, 2, 3, 4]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kept = [_kept(given) for given in (buffer, Foreign(buffer), memoryview(buffer), boxes, tuple(boxes))]
+        kept = [kept(given) for given in (buffer, Foreign(buffer), memoryview(buffer), boxes, tuple(boxes))]
     buffer[:] = 9
     boxes[0][0] = 9
     assert [int(np.asarray(one).max()) for one in kept] == [0, 0, 0, 4, 4]
     foreign = (ctypes.c_ubyte * 3 * 2)()
-    copied = _kept(foreign)
+    copied = kept(foreign)
     foreign[0][0] = 9
     assert copied.max() == 0
-    assert _kept(None) is None
+    assert kept(None) is None
     pillow = Foreign(buffer)
     pillow.getbands = lambda: ("R", "G", "B")  # type: ignore[attr-defined]
-    assert _kept(pillow) is pillow  # as `infer` takes it, which refuses it
-    assert _kept([[1, 2], [3]]) == [[1, 2], [3]]  # to be refused in its turn
+    assert kept(pillow) is pillow  # as `infer` takes it, which refuses it
+    assert kept([[1, 2], [3]]) == [[1, 2], [3]]  # to be refused in its turn
 
 
 STREAMS_AFTER_MAIN = """

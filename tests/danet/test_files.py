@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from danet.files import move_together, scratch_beside, write_beside
+from danet.files import move_together, refuse_unwritable, scratch_beside, write_beside
 
 if sys.platform != "win32":
     import fcntl
@@ -280,3 +280,16 @@ def test_standard_output_by_its_file_name(tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-c", program], stdout=out, check=True, timeout=60)
     assert (tmp_path / "out").read_text() == "before content"
     assert Path("/dev/stdout").is_symlink() == before
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match="is a file, expected a folder"):
+        refuse_unwritable(tmp_path / "file" / "a.json")
+    with pytest.raises(IsADirectoryError, match="expected a file to write"):
+        refuse_unwritable(tmp_path)
+    refuse_unwritable(tmp_path / "new" / "deep" / "a.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]  # nothing is made
+    monkeypatch.setattr("os.path.lexists", lambda _: False)  # as of a drive of Windows that is not there
+    with pytest.raises(FileNotFoundError):
+        refuse_unwritable(tmp_path / "a.json")

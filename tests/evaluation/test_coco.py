@@ -282,6 +282,7 @@ def test_persons_of_whom_there_is_a_box_alone(write_folder: Any, annotate: Any) 
         annotate(1, 3, POINTS, keypoints=[], iscrowd=1),
         {key: value for key, value in annotate(1, 4, POINTS).items() if key not in ("keypoints", "num_keypoints")},
         annotate(1, 5, POINTS, keypoints=[0] * 51, bbox=None),
+        {"id": 6, "image_id": 1, "category_id": 1, "bbox": [5, 5, 50, 50]},
     ]
     dataset = load_split(write_folder([1], annotations, height=[200], width=[150]), "val")
     assert [person.id for person in dataset.persons] == [1]

@@ -6,7 +6,7 @@ Its bits are those of one version and build of OpenCV.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -36,19 +36,34 @@ teacher adds its heatmaps, (N,) bool."""
 VISIBLE = 2
 
 
+def refuse_hidden(entries: Sequence[Source], datasets: Iterable[KeypointDataset]) -> None:
+    """Check that a run has keypoints by which the coarse scales learn; rendered scenes have.
+
+    Args:
+        entries: the run's sources.
+        datasets: of those that are files.
+
+    Raises:
+        InputError: none is visible.
+    """
+    if any(entry.kind == "rendered" for entry in entries):
+        return
+    found = list(datasets)
+    if not any((person.visibility == VISIBLE).any() for dataset in found for person in dataset.persons):
+        raise InputError(
+            f"{found[0].annotation_file}: no keypoint is visible (v = 2), by which alone the coarse scales learn; "
+            "write 2 for labelled keypoints in sight, for all where that is not known"
+        )
+
+
 def load_source(source: Source) -> KeypointDataset:
     """The data set of a "coco" source, without its `content`, which for COCO's train2017 is gigabytes.
 
     Raises:
-        InputError: no annotations that can be read, none that is visible, or as `refuse_unfit`.
+        InputError: no annotations that can be read, or as `refuse_unfit`.
     """
     dataset = load_split(Path(source.folder), source.split or "train")
     refuse_unfit(dataset)
-    if not any((person.visibility == VISIBLE).any() for person in dataset.persons):
-        raise InputError(
-            f"{dataset.annotation_file}: no keypoint is visible (v = 2), by which alone the coarse scales learn; write "
-            "2 for labelled keypoints in sight, for all where that is not known"
-        )
     return replace(dataset, content={})
 
 
@@ -212,7 +227,7 @@ class NumberedSamples:
         processes: of the run; this one's place among them.
 
     Raises:
-        InputError: as `open_source`.
+        InputError: as `open_source` and `refuse_hidden`.
     """
 
     def __init__(self, config: TrainConfig, spec: ModelSpec, processes: Processes = ALONE) -> None:
@@ -220,6 +235,7 @@ class NumberedSamples:
         self._spec = spec
         self._processes = processes
         self._sources = tuple(open_source(source) for source in config.sources)
+        refuse_hidden(config.sources, (one.dataset for one in self._sources if isinstance(one, CocoSource)))
 
     def batches(self, phase: Phase, first: int, last: int, micro: int) -> Iterator[Batch]:
         """See `SampleMaker`."""

@@ -13,7 +13,7 @@ from danet.cpu import read_cpu
 from danet.errors import InputError
 from danet.model_spec import ModelSpec
 from danet_training.config import Phase, Source, TrainConfig
-from danet_training.dataset import Batch, load_source
+from danet_training.dataset import Batch, load_source, refuse_hidden
 from danet_training.device_augment import DeviceAugmenter, Persons
 from danet_training.picture_store import PictureStore
 from danet_training.processes import ALONE, Processes
@@ -24,7 +24,7 @@ class _Photos:
     """The persons of a COCO-format folder and their pictures."""
 
     def __init__(self, source: Source, device: torch.device) -> None:
-        dataset = load_source(source)
+        self.dataset = dataset = load_source(source)
         numbers = {picture: number for number, picture in enumerate({one.picture: None for one in dataset.persons})}
         try:
             self.store = PictureStore.read(tuple(numbers), device)
@@ -60,7 +60,8 @@ class DeviceSamples:
         seen: samples that the run has seen before; a run that goes on renders other scenes.
 
     Raises:
-        InputError: a "coco" source whose annotations or pictures cannot be read, or that the device has no memory for.
+        InputError: a "coco" source whose annotations or pictures cannot be read, or that the device has no memory
+            for; or as `danet_training.dataset.refuse_hidden`.
         BackendError: renderers cannot be started.
     """
 
@@ -78,6 +79,7 @@ class DeviceSamples:
         try:
             for source in config.sources:
                 self._sources.append(self._opened(source))
+            refuse_hidden(config.sources, (one.dataset for one in self._sources if isinstance(one, _Photos)))
         except BaseException:
             self.close()
             raise

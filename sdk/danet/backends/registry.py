@@ -68,12 +68,12 @@ def load_model(path: Path, backend: str | None, options: BackendOptions) -> Load
         load: LoadModel = part_with_openvino(BACKENDS[name], f"the {name} backend").load
     except MissingExtraError as error:
         others = () if backend else MORE_READERS.get(suffix, ())
-        installed = None if error.broken else next(filter(is_installed, others), None)
+        installed = next(filter(is_installed, others), None)
         if installed is None:
             raise
         # not taken by itself: other rounding, speed and tuning than where the first one is installed
         what = f"{path.name} in {error.what} (or name backend={installed!r}, which is installed and reads it too)"
-        raise MissingExtraError(what, error.extra, error.library) from error
+        raise MissingExtraError(what, error.extra, error.library, error.broken) from error
     return load(path, options)
 
 

@@ -6,6 +6,7 @@ import argparse
 import glob
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -19,7 +20,7 @@ from danet.commands.model_options import add_model_options, open_estimator
 from danet.commands.option_types import DRAWN_SCORE, score
 from danet.commands.outputs import identity, output, refuse_over
 from danet.commands.pictures import boxes_for, read_boxes, refuse_suffix, write_picture
-from danet.errors import DetectorError, InputError
+from danet.errors import DetectorError, InputError, SourceError
 from danet.frame import BoxFormat, read_picture
 
 if TYPE_CHECKING:
@@ -100,16 +101,16 @@ def _run(options: argparse.Namespace) -> int:
 def _expanded(images: Iterable[Path]) -> Iterator[Path]:
     """The pictures, also by patterns that the shell has left: that of Windows expands none.
 
-    Raises:
-        SourceError: a pattern that fits no file.
+    A name that is no file's and fits none stays, so that it is told in its turn and costs no other.
     """
     for image in images:
         if glob.has_magic(str(image)) and not os.path.lexists(image):
             from danet.video.opening import globbed  # not at each command's start
 
-            yield from globbed(str(image))
-        else:
-            yield image
+            with suppress(SourceError):
+                yield from globbed(str(image))
+                continue
+        yield image
 
 
 def _draw_targets(images: list[Path], out: Path | None) -> dict[Path, Path]:

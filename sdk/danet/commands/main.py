@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DanetError as error:
         return _fail(str(error))
     except BrokenPipeError as error:
-        if error.filename is not None:  # a pipe that an option named, whose reader went away
+        if error.filename is not None and not _is_stdout(error.filename):  # of a pipe that an option named
             return _fail(in_words(error))
         # the reader of stdout went away; keep the interpreter's exit from complaining about it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -110,6 +110,14 @@ def _open_standard_streams() -> None:
 
 def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _is_stdout(name: str) -> bool:
+    """Whether a name, such as /dev/stdout, leads to where stdout goes."""
+    try:
+        return os.path.samestat(Path(name).stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 def _lacks_memory(error: Exception) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from danet.errors import InputError
-from danet.files import refuse_unwritable
+from danet.files import refuse_folder, refuse_unwritable
 from danet.model_files import model_files
 
 
@@ -19,12 +19,13 @@ def output(text: str) -> str:
     return text
 
 
-def refuse_over(target: Any, read: Iterable[Any]) -> None:
+def refuse_over(target: Any, read: Iterable[Any], *, beside: bool = True) -> None:
     """Refuse to write over files that are read, or where nothing can be written.
 
     Args:
         target: path; None and "-" are no files.
         read: paths of pictures, models (an IR's weights count too) and others, or None.
+        beside: whether the file is made beside its place, and not written as it stands there.
 
     Raises:
         InputError: `target` is one of them, under whatever name.
@@ -33,7 +34,10 @@ def refuse_over(target: Any, read: Iterable[Any]) -> None:
     if target in (None, "-"):
         return
     out = Path(target)
-    refuse_unwritable(out)
+    if beside:
+        refuse_unwritable(out)
+    else:
+        refuse_folder(out)
     written = identity(out)
     if written is None:
         return

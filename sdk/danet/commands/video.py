@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
         estimator = stack.enter_context(open_estimator(options))
         pipeline = stack.enter_context(_pipeline(options, estimator))
         for target in _targets(options):  # under any name: an address with file://, a folder's picture
-            refuse_over(target, getattr(pipeline.source, "paths", ()))
+            refuse_over(target, getattr(pipeline.source, "paths", ()), beside=target == options.out)
         # closed in any case, so that what was done is kept: at the end, at an error, at Ctrl-C and at SIGTERM
         outputs = stack.enter_context(VideoOutputs(options, pipeline.source.fps))
         _tell_of_pictures(pipeline)
@@ -104,10 +104,10 @@ def _targets(options: argparse.Namespace) -> list[Path]:
 def _check(options: argparse.Namespace) -> None:
     """Refuse at once what would fail after the first frame, or cost the source."""
     source = identity(Path(options.source))  # None of an address, which may be longer than names of files
-    for target in _targets(options):
+    for target in _targets(options):  # lines of JSON are appended to what is there: a pipe, a log
         if source is not None and identity(target) == source:
             raise InputError(f"{target} is the source itself; write to another file")
-        refuse_over(target, (options.model, options.detector))
+        refuse_over(target, (options.model, options.detector), beside=target == options.out)
     if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         # OpenCV's window library would end the process
         raise InputError("--show: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); leave it out")

@@ -63,7 +63,7 @@ def choose_encoder(path: Path, backend: str | None) -> tuple[EncoderModule, str]
 
     Raises:
         InputError: no such backend, or the suffix can be written by none; names those that can.
-        MissingExtraError: the backend that was asked for is not installed, or PyAV is and cannot be loaded.
+        MissingExtraError: the backend that was asked for is not installed, or cannot be loaded.
     """
     if backend is not None and backend not in BACKENDS:
         raise InputError(f"backend {backend!r}, expected one of {', '.join(BACKENDS)}")
@@ -73,8 +73,8 @@ def choose_encoder(path: Path, backend: str | None) -> tuple[EncoderModule, str]
         module: Any = importlib.import_module(BACKENDS[name])
         try:
             codecs = module.codecs()
-        except MissingExtraError as error:
-            if backend or error.broken:
+        except MissingExtraError:
+            if backend:
                 raise
             continue
         if suffix in codecs:

@@ -559,7 +559,10 @@ def test_patterns_that_the_shell_has_left(danet: Danet, tiny_ir: Path, scene_fil
     done = danet("infer", tiny_ir, tmp_path / "b*.png", tmp_path / "[1].png", "--json", "-")
     names = [Path(one["file"]).name for one in json.loads(done.out)["images"]]
     assert names == ["b9.png", "b10.png", "[1].png"]
-    assert "no file has such a name" in danet("infer", tiny_ir, tmp_path / "c*.png").error()
+    done = danet("infer", tiny_ir, tmp_path / "c*.png", scene_file, "--json", tmp_path / "poses.json")
+    assert done.status == 1
+    assert "c*.png: No such file" in done.err
+    assert len(json.loads((tmp_path / "poses.json").read_text())["images"]) == 1  # it costs no other
 
 
 @pytest.mark.parametrize(("option", "value"), [("--threshold", "50"), ("--head", "yolo")])

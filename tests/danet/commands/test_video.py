@@ -217,12 +217,22 @@ def test_an_address_longer_than_names_of_files(danet: Danet, tmp_path: Path, mon
 def test_a_pipe_whose_reader_goes_away_is_told(danet: Danet, video: Path, tmp_path: Path) -> None:
     """As stdout's reader is not, who is the user's own shell."""
     os.mkfifo(tmp_path / "pipe")
-    reader = threading.Thread(target=lambda: (tmp_path / "pipe").open("rb").close())
+    reader = threading.Thread(target=lambda: (tmp_path / "pipe").open("rb").close(), daemon=True)
     reader.start()
     done = danet("video", "null", video, "--backend", "null", "--detector", "none", "--jsonl", tmp_path / "pipe")
-    reader.join()
+    reader.join(timeout=10)
     assert done.status == 1
     assert f"danet: error: {tmp_path / 'pipe'}: Broken pipe" in done.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc as Linux has it")
+def test_lines_go_to_a_descriptor(danet: Danet, video: Path, tmp_path: Path) -> None:
+    """They are written where they stand: no file need be made beside them."""
+    with (tmp_path / "lines").open("wb") as file:
+        target = f"/proc/self/fd/{file.fileno()}"
+        done = danet("video", "null", video, "--backend", "null", "--detector", "none", "--jsonl", target)
+    assert done.status == 0
+    assert len(lines_of(tmp_path / "lines")) == 12
 
 
 def test_smallest_is_hogs(danet: Danet, video: Path) -> None:
