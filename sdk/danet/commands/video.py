@@ -62,7 +62,7 @@ def _run(options: argparse.Namespace) -> int:
         estimator = stack.enter_context(open_estimator(options))
         pipeline = stack.enter_context(_pipeline(options, estimator))
         for target in _targets(options):  # under any name: an address with file://, a folder's picture
-            refuse_over(target, getattr(pipeline.source, "paths", ()), beside=target == options.out)
+            refuse_over(target, getattr(pipeline.source, "paths", ()), beside=_is_video(target, options))
         # closed in any case, so that what was done is kept: at the end, at an error, at Ctrl-C and at SIGTERM
         outputs = stack.enter_context(VideoOutputs(options, pipeline.source.fps))
         _tell_of_pictures(pipeline)
@@ -101,13 +101,18 @@ def _targets(options: argparse.Namespace) -> list[Path]:
     return [Path(one) for one in (options.out, options.jsonl) if one not in (None, "-")]
 
 
+def _is_video(target: Path, options: argparse.Namespace) -> bool:
+    """Lines of JSON are written where they stand: to a log in a folder of others, or a descriptor."""
+    return options.out is not None and target == Path(options.out)
+
+
 def _check(options: argparse.Namespace) -> None:
     """Refuse at once what would fail after the first frame, or cost the source."""
     source = identity(Path(options.source))  # None of an address, which may be longer than names of files
-    for target in _targets(options):  # lines of JSON are appended to what is there: a pipe, a log
+    for target in _targets(options):
         if source is not None and identity(target) == source:
             raise InputError(f"{target} is the source itself; write to another file")
-        refuse_over(target, (options.model, options.detector), beside=target == options.out)
+        refuse_over(target, (options.model, options.detector), beside=_is_video(target, options))
     if options.show and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
         # OpenCV's window library would end the process
         raise InputError("--show: there is no display (neither DISPLAY nor WAYLAND_DISPLAY is set); leave it out")

@@ -201,6 +201,15 @@ def test_an_old_file_is_kept_where_nothing_can_be_done(danet: Danet, video: Path
     assert old.read_text() == "precious\n"
 
 
+def test_a_video_that_cannot_be_written_is_told_before_the_model_is_opened(
+    danet: Danet, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("danet.commands.video.open_estimator", lambda *_: pytest.fail("work was begun"))
+    done = danet("video", "danet72", video, "--out", tmp_path / "file" / "a.avi")
+    assert "is a file, expected a folder" in done.error()
+
+
 def test_an_address_longer_than_names_of_files(danet: Danet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Signed addresses reach that; what told of it told the password too."""
 
