@@ -218,7 +218,7 @@ def test_a_refused_spec_closes_the_model(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("flip_test", [False, True])
-def test_the_order_of_boxes_iskept(flip_test: bool) -> None:
+def test_the_order_of_boxes_is_kept(flip_test: bool) -> None:
     order = [2, 0, 1, 0]
     poses = estimator_of(flip_test=flip_test).infer(FRAME, [boxes_of(PERSONS)[index] for index in order])
     assert_spots(poses, [PERSONS[index] for index in order])
@@ -587,10 +587,10 @@ def test_what_a_stream_keeps_is_its_own() -> None:
     boxes = [[1, 2, 3, 4]]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kept = [kept(given) for given in (buffer, Foreign(buffer), memoryview(buffer), boxes, tuple(boxes))]
+        held = [kept(given) for given in (buffer, Foreign(buffer), memoryview(buffer), boxes, tuple(boxes))]
     buffer[:] = 9
     boxes[0][0] = 9
-    assert [int(np.asarray(one).max()) for one in kept] == [0, 0, 0, 4, 4]
+    assert [int(np.asarray(one).max()) for one in held] == [0, 0, 0, 4, 4]
     foreign = (ctypes.c_ubyte * 3 * 2)()
     copied = kept(foreign)
     foreign[0][0] = 9
