@@ -187,7 +187,8 @@ def test_file_whose_spec_is_wrong(tiny_tflite: Path, tiny_spec: ModelSpec, tmp_p
 
 def test_without_an_interpreter(tiny_tflite: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, BACKENDS["tflite"], raising=False)
-    for name in ("ai_edge_litert", "ai_edge_litert.interpreter", "tflite_runtime", "tflite_runtime.interpreter"):
+    for name in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.delitem(sys.modules, f"{name}.interpreter", raising=False)
         monkeypatch.setitem(sys.modules, name, None)  # as Python records a failed import
     with pytest.raises(MissingExtraError, match=r"the tflite backend needs ai-edge-litert.*danet-edge\[tflite\]"):
         load_model(tiny_tflite, None, BackendOptions())
