@@ -6,6 +6,8 @@ Runtime, OpenCV) are mapped onto these once, at the edge where the foreign libra
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 
 class DanetError(Exception):
     """Base of everything that danet raises on purpose."""
@@ -72,6 +74,12 @@ def why_broken(error: Exception, module: str) -> str:
 
     One that lacks a part of its own, as a wheel of another Python does, is installed.
     """
-    if isinstance(error, ModuleNotFoundError) and error.name == module:
-        return ""
-    return " ".join(str(error).split()) or type(error).__name__
+    return (" ".join(str(error).split()) or type(error).__name__) if is_found(module) else ""
+
+
+def is_found(module: str) -> bool:
+    """Whether a module is installed; it is not imported."""
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):  # of finders that refuse a name; of modules that others have put together
+        return False

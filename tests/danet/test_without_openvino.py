@@ -76,7 +76,7 @@ def test_which_file_is_taken(library: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert suffix(None) == ".xml"
     absent(monkeypatch, "openvino")
     assert suffix(None) == ".xml"
-    monkeypatch.setattr("danet.backends.registry.find_spec", lambda name: name if name == library else None)
+    monkeypatch.setattr("danet.errors.find_spec", lambda name: name if name == library else None)
     assert suffix(None) == ".tflite"
     assert [suffix(name) for name in ("openvino", "tflite", "null")] == [".xml", ".tflite", ".xml"]
     assert embedded_model("danet88") is None

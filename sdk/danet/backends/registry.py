@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from danet.backends.base import BackendOptions, LoadedModel, LoadModel
-from danet.errors import BackendError, MissingExtraError, ModelFileError
+from danet.errors import BackendError, MissingExtraError, ModelFileError, is_found
 
 BACKENDS = {
     "openvino": "danet.backends.openvino_backend",
@@ -79,14 +78,7 @@ def load_model(path: Path, backend: str | None, options: BackendOptions) -> Load
 
 def is_installed(backend: str) -> bool:
     """Whether a library that a backend needs can be found; it is not imported."""
-    return not LIBRARIES.get(backend) or any(map(_is_found, LIBRARIES[backend]))
-
-
-def _is_found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):  # of finders that refuse a name; of modules that others have put together
-        return False
+    return not LIBRARIES.get(backend) or any(map(is_found, LIBRARIES[backend]))
 
 
 def readers(suffix: str) -> tuple[str, ...]:

@@ -132,7 +132,7 @@ def test_without_onnxruntime(constant_model: MakeModel, monkeypatch: pytest.Monk
     path = constant_model({"output0": np.array([[[10, 20, 30, 40, 0.9, 0]]], np.float32)})
     assert type(open_network(path, None, 1)).__name__ == "OnnxRuntimeNetwork"
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr("danet.backends.registry.find_spec", lambda name: None)
+    monkeypatch.setattr("danet.errors.find_spec", lambda name: None)
     assert type(open_network(path, None, 1)).__name__ == "OpenVinoNetwork"
     with pytest.raises(MissingExtraError, match=r"danet-edge\[onnxruntime\]"):
         OnnxDetector(path, backend="onnxruntime")
