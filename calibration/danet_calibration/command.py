@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, write_json, wrong_use
-from danet.commands.option_types import not_negative, not_negative_whole, positive
+from danet.commands.option_types import not_negative, not_negative_whole, part, positive
 from danet.commands.outputs import output, refuse_over
 from danet.embedded import embedded_model
 from danet.errors import InputError, MissingExtraError
@@ -37,7 +37,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="annotated folder as COCO 2017 or people17, folder of pictures, or video (rendered persons)",
     )
     parser.add_argument("--boxes", metavar="FILE", type=Path, help="persons on a folder's pictures or a video's frames")
-    parser.add_argument("--max-drop", metavar="AP", type=_drop, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
+    parser.add_argument("--max-drop", metavar="AP", type=part, default=MAX_DROP, help=f"in 0..1 ({MAX_DROP})")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path(), help="folder of the files (here)")
     parser.add_argument(
         "--format",
@@ -63,14 +63,6 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--report", metavar="FILE", type=output, help="write the report as JSON; also where nothing passes"
     )
     parser.add_argument("--json", metavar="OUT", type=output, help="the same; - for stdout")
-
-
-def _drop(text: str) -> float:
-    """A part of the AP."""
-    value = not_negative(text)
-    if value > 1:
-        raise argparse.ArgumentTypeError(f"{text!r}, expected a number in 0..1")
-    return value
 
 
 def _wrong_use(options: argparse.Namespace) -> str | None:

@@ -52,4 +52,4 @@ def quantize_checkpoint(
     with progress_bar() as bar:
         report = quantize(request, Watch(bar), tell_attempts)
     print_report(report)
-    return 0 if report.passed and not report.unfinished else 1
+    return 0 if report.passed else 1

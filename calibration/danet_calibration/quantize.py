@@ -178,12 +178,10 @@ def _words(request: Request, data: Data) -> str:
 
 def _target(request: Request, wanted: Format, model: FloatModel) -> Path:
     target = request.out / f"{request.name or model.spec.name + '-int8'}{wanted.suffixes[0]}"
-    for suffix in wanted.suffixes:
-        refuse_folder(target.with_suffix(suffix))
-    given = model_files(embedded_model(request.model) or Path(request.model))
-    written = [target.with_suffix(suffix) for suffix in wanted.suffixes]
-    # a checkpoint may be a .bin, as an IR's weights are
-    for file in written:
-        if (known := identity(file)) is not None and known in map(identity, given):
+    given = [identity(file) for file in model_files(embedded_model(request.model) or Path(request.model))]
+    for file in (target.with_suffix(suffix) for suffix in wanted.suffixes):
+        refuse_folder(file)
+        known = identity(file)
+        if known is not None and known in given:  # a checkpoint may be a .bin, as an IR's weights are
             raise InputError(f"{file} is the float model itself; give another --name or --out")
     return target

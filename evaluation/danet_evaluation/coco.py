@@ -294,8 +294,8 @@ def _completed(annotation: dict[str, Any], keypoints: int) -> dict[str, Any]:
     if given and any(given[2::3]):
         return annotation
     box = annotation["bbox"] or [0, 0, 0, 0]
-    empty = {} if given else {"keypoints": [0] * 3 * keypoints, "num_keypoints": 0, "area": box[2] * box[3]}
-    return {**empty, **{key: value for key, value in annotation.items() if value or key not in empty}, "bbox": box}
+    empty = {"keypoints": [0] * 3 * keypoints, "num_keypoints": 0, "area": annotation.get("area") or box[2] * box[3]}
+    return {**annotation, **({} if given else empty), "bbox": box}
 
 
 def _inside(name: str) -> str:

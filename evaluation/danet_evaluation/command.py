@@ -95,9 +95,9 @@ def _run(options: argparse.Namespace) -> int:
     with open_estimator(options, settings=Settings()) as estimator, progress_bar() as bar:
         dataset = _dataset(options, bar)
         _require_coco_keypoints(options.by_visibility, dataset)
-        if detections is None and dataset.without_box and dataset.keypoints != MPII_KEYPOINTS:
+        if detections is None and dataset.keypoints != MPII_KEYPOINTS and (unboxed := dataset.without_box):
             human().print(
-                f"{dataset.name}: {dataset.without_box} labelled persons have boxes without an area, which nobody can "
+                f"{dataset.name}: {unboxed} labelled persons have boxes without an area, which nobody can "
                 "crop: each counts as one that was not found",
                 markup=False,
                 soft_wrap=True,

@@ -17,7 +17,7 @@ from danet.commands.command import Command
 from danet.commands.console import human, in_words, progress_bar, write_json, wrong_use
 from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.commands.option_types import DRAWN_SCORE, score
+from danet.commands.option_types import DRAWN_SCORE, part
 from danet.commands.outputs import identity, output, refuse_over
 from danet.commands.pictures import boxes_for, read_boxes, refuse_suffix, write_picture
 from danet.errors import DetectorError, InputError, SourceError
@@ -45,7 +45,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--box-format", choices=get_args(BoxFormat), default="xyxy")
     parser.add_argument("--json", metavar="OUT", type=output, help="write poses as JSON; - for stdout")
     parser.add_argument("--draw", metavar="OUT", type=output, help="annotated picture, or a folder for several")
-    parser.add_argument("--threshold", type=score, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
+    parser.add_argument("--threshold", type=part, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
     add_detector_options(parser)
     add_model_options(parser)
 

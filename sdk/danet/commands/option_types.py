@@ -55,8 +55,8 @@ def not_negative(text: str) -> float:
     return value
 
 
-def score(text: str) -> float:
-    """A keypoint's score."""
+def part(text: str) -> float:
+    """A number in 0..1: a keypoint's score, a part of the AP."""
     return _in_range(text, 0.0, 1.0)
 
 

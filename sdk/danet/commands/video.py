@@ -16,7 +16,7 @@ from danet.commands.command import Command
 from danet.commands.console import human, progress_bar, wrong_use
 from danet.commands.detector_options import add_detector_options, open_chosen, wrong_detector_options
 from danet.commands.model_options import add_model_options, open_estimator
-from danet.commands.option_types import DRAWN_SCORE, height, positive, score
+from danet.commands.option_types import DRAWN_SCORE, height, part, positive
 from danet.commands.outputs import identity, output, refuse_over
 from danet.errors import InputError
 
@@ -46,7 +46,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jsonl", metavar="FILE", type=output, help="a line of JSON for each frame; - for stdout")
     parser.add_argument("--show", action="store_true", help="a window, where there is a display; q ends")
     parser.add_argument("--boxes", action="store_true", help="draw boxes as well")
-    parser.add_argument("--threshold", type=score, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
+    parser.add_argument("--threshold", type=part, help=f"lowest keypoint score drawn ({DRAWN_SCORE})")
     parser.add_argument("--frames", metavar="N", type=positive, help="stop after so many")
     add_detector_options(parser)
     add_model_options(parser)
